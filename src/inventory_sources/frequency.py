@@ -1,0 +1,124 @@
+"""When a source is due: a fixed interval, a cron expression in a time zone, or only by hand.
+
+Ticks come from the schedule, never from the time a sync finished: intervals lie on a grid anchored at the Unix epoch,
+cron expressions follow Debian's cron as `cronsim <https://github.com/cuu508/cronsim>`_ reads it, also over clock
+changes. A stable jitter, drawn from the source's name, spreads sources that share a schedule.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from attrs import field, frozen
+
+from inventory_sources.errors import ConfigurationError
+
+__all__ = ["Frequency"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+
+
+@frozen
+class Frequency:
+    """Build one with :meth:`every`, :meth:`cron`, :meth:`manual` or :meth:`parse`.
+
+    :param interval: distance of the ticks, for an interval schedule.
+    :param expression: five cron fields, for a cron schedule.
+    :param zone: IANA name of the zone that the cron expression is read in.
+    :param jitter: sources are spread over this long after each tick; the whole interval by default, one minute for
+        cron schedules.
+    """
+
+    interval: timedelta | None = None
+    expression: str | None = None
+    zone: str = "UTC"
+    jitter: timedelta = field(default=timedelta(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.interval is not None and self.expression is not None:
+            raise ConfigurationError("a frequency has an interval or a cron expression, not both")
+        if self.interval is not None and self.interval < _SECOND:
+            raise ConfigurationError(f"an interval must be at least one second, not {self.interval}")
+        if self.jitter < timedelta(0):
+            raise ConfigurationError("jitter cannot be negative")
+        if self.expression is not None:
+            self._cron_ticks(_EPOCH)
+
+    @classmethod
+    def every(cls, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> Frequency:
+        """A tick each so many hours, minutes and seconds."""
+        interval = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+        return cls(interval=interval, jitter=interval)
+
+    @classmethod
+    def cron(cls, expression: str, zone: str = "UTC", *, jitter: timedelta = timedelta(minutes=1)) -> Frequency:
+        """A tick at each match of five cron fields, read in ``zone``."""
+        return cls(expression=expression, zone=zone, jitter=jitter)
+
+    @classmethod
+    def manual(cls) -> Frequency:
+        """No ticks: only "Sync now"."""
+        return cls()
+
+    @classmethod
+    def parse(cls, text: str) -> Frequency:
+        """Reads ``5min``, ``15min``, ``1h``, ``30s``, ``manual`` or ``cron: 0 6 * * * Europe/Madrid``.
+
+        :raises ConfigurationError: for anything else.
+        """
+        word = text.strip()
+        if word == "manual":
+            return cls.manual()
+        if word.startswith("cron:"):
+            *fields, last = word.removeprefix("cron:").split()
+            has_zone = len(fields) == 5
+            return cls.cron(" ".join(fields if has_zone else [*fields, last]), last if has_zone else "UTC")
+        for suffix, unit in (("min", "minutes"), ("h", "hours"), ("s", "seconds")):
+            digits = word.removesuffix(suffix).strip()
+            if word.endswith(suffix) and digits.isascii() and digits.isdigit():
+                return cls.every(**{unit: int(digits)})
+        raise ConfigurationError(
+            f"frequency {text!r} is not understood",
+            guidance="Use 5min, 15min, 1h, 30s, manual, or 'cron: 0 6 * * * Europe/Madrid'.",
+        )
+
+    @property
+    def is_manual(self) -> bool:
+        """Whether only a person starts a sync."""
+        return self.interval is None and self.expression is None
+
+    def next_after(self, moment: datetime, key: str = "") -> datetime | None:
+        """The first tick later than ``moment`` (aware), in UTC; ``None`` for a manual source.
+
+        :param key: the source's name, from which its jitter is drawn; an empty one has none.
+        """
+        if self.is_manual:
+            return None
+        offset = self._offset(key)
+        return self._tick_after(moment.astimezone(UTC) - offset) + offset
+
+    def _tick_after(self, moment: datetime) -> datetime:
+        if self.interval is not None:
+            return _EPOCH + ((moment - _EPOCH) // self.interval + 1) * self.interval
+        return self._cron_ticks(moment)
+
+    def _cron_ticks(self, moment: datetime) -> datetime:
+        from cronsim import CronSim, CronSimError
+
+        try:
+            ticks = CronSim(self.expression or "", moment.astimezone(ZoneInfo(self.zone)))
+            return next(ticks).astimezone(UTC)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ConfigurationError(f"time zone {self.zone!r} is not known") from error
+        except (CronSimError, StopIteration) as error:
+            raise ConfigurationError(f"cron expression {self.expression!r} is not valid or never matches") from error
+
+    def _offset(self, key: str) -> timedelta:
+        span = int(self.jitter / _SECOND)
+        if not key or span < 1:
+            return timedelta(0)
+        drawn = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+        return (drawn % span) * _SECOND

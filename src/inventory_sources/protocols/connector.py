@@ -1,0 +1,120 @@
+"""Connector: gets a source's input onto this machine.
+
+A connector is any object with ``fetch(context)`` that yields payloads, plain bytes, or plain records::
+
+    class Erp:
+        def fetch(self, context):
+            for item in erp_client.stock():
+                yield {"sku": item.code, "quantity": item.available}
+
+``fetch`` is called once a sync, in the thread that runs it. It must finish, raise one of the library's
+:class:`~inventory_sources.errors.FetchError` classes (or any exception, which counts as ``fetch_failed`` and is named
+by its type alone, because foreign messages may hold secrets), look at ``context.cancelled`` or call
+``context.checkpoint()`` between pieces of work, and bound its own waiting by ``context.remaining()``. Nothing is
+mapped or written before ``fetch`` has ended without an error.
+
+``check`` is optional: it proves that the source can be reached and returns the head of what ``fetch`` would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from attrs import define, field, frozen
+
+from inventory_sources.errors import FetchTimeout, SyncCancelled
+from inventory_sources.payload import Payload
+from inventory_sources.protocols.clock import Clock
+
+__all__ = ["CheckableConnector", "Connector", "FetchContext", "Fetched", "Head", "Progress"]
+
+#: What a connector may yield.
+Fetched: TypeAlias = "Payload | bytes | Mapping[str, object]"
+
+#: Called with a stage's name and what has been done so far in ``bytes``, ``rows`` or ``items``.
+Progress: TypeAlias = Callable[[str, str, int], None]
+
+
+def _no_progress(stage: str, unit: str, done: int) -> None:
+    return None
+
+
+@define
+class FetchContext:
+    """What a connector is given for one sync.
+
+    :param clock: the only clock to use.
+    :param started_at: the moment before the fetch (UTC); it stands for inputs that carry no time of their own.
+    :param deadline: on ``clock.monotonic()``; everything must have arrived by then.
+    :param spool: an empty folder of this run; it is removed after the run.
+    :param cursor: what an earlier run left by ``next_cursor``, once that run's levels were applied.
+    :param logger: a structlog logger bound to the source and run.
+    :param cancelled: whether the sync was asked to stop or has lost its lease.
+    """
+
+    clock: Clock
+    started_at: datetime
+    deadline: float
+    spool: Path
+    logger: Any
+    cursor: str | None = None
+    next_cursor: str | None = None
+    cancelled: Callable[[], bool] = field(default=lambda: False)
+    progress: Progress = field(default=_no_progress)
+
+    def remaining(self) -> float:
+        """Seconds left until the deadline.
+
+        :raises FetchTimeout: when there are none.
+        """
+        left = self.deadline - self.clock.monotonic()
+        if left <= 0:
+            raise FetchTimeout("the input did not arrive before the sync's deadline")
+        return left
+
+    def checkpoint(self) -> None:
+        """Stops here if the sync was cancelled or is out of time.
+
+        :raises SyncCancelled: when it was asked to stop.
+        :raises FetchTimeout: when the deadline has passed.
+        """
+        if self.cancelled():
+            raise SyncCancelled("the sync was asked to stop while it fetched")
+        self.remaining()
+
+
+class Connector(Protocol):
+    """Gets a source's input onto this machine; see the module for the contract."""
+
+    def fetch(self, context: FetchContext) -> Iterable[Fetched]:
+        """Yields the whole input: payloads (each decoded by the source's decoder) or plain records."""
+
+
+@frozen
+class Head:
+    """The first bytes of an input, for a person to look at.
+
+    :param complete: whether ``data`` is all of it.
+    """
+
+    origin: str
+    data: bytes = field(repr=False)
+    complete: bool
+    media_type: str | None = None
+    size: int | None = None
+
+
+@runtime_checkable
+class CheckableConnector(Connector, Protocol):
+    """A connector that can also prove that it reaches its source."""
+
+    def check(self, context: FetchContext) -> Head:
+        """Connects, reads the head (64 KiB are plenty) and leaves nothing behind.
+
+        :raises FetchError: as ``fetch`` would.
+        """
+
+
