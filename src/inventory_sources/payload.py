@@ -35,7 +35,7 @@ class Evidence:
     :param declared_records: the number of records that the input or its carrier declares, checked after decoding.
     """
 
-    proofs: frozenset[Proof] = field(default=frozenset(), converter=frozenset)
+    proofs: frozenset[Proof] = frozenset()
     declared_records: int | None = None
 
     @property
@@ -45,7 +45,7 @@ class Evidence:
 
     def with_proof(self, *proofs: Proof) -> Evidence:
         """The same with more proofs."""
-        return Evidence(self.proofs | set(proofs), self.declared_records)
+        return Evidence(self.proofs | frozenset(proofs), self.declared_records)
 
     @classmethod
     def all_of(cls, parts: Iterable[Evidence]) -> Evidence:
