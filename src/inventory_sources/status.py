@@ -1,0 +1,578 @@
+"""The state machine of a source: every transition in one table, without I/O and without a clock.
+
+:func:`transition` takes a state, an event, the source's rules and the store's time, and gives the next state together
+with the notices to send. An event that the table does not hold raises
+:class:`~inventory_sources.errors.IllegalTransition` and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from attrs import evolve, frozen
+
+from inventory_sources.errors import ApprovalInvalid, IllegalTransition, LeaseLost, Phase, Recovery
+from inventory_sources.frequency import Frequency
+from inventory_sources.retry import RetryPolicy
+from inventory_sources.run import Failure, Trigger
+
+__all__ = [
+    "Approve",
+    "Cancel",
+    "Claim",
+    "Edit",
+    "Event",
+    "Fail",
+    "Hold",
+    "Incident",
+    "Lose",
+    "Notice",
+    "NoticeKind",
+    "Pause",
+    "Reason",
+    "RejectHeld",
+    "Release",
+    "Renew",
+    "Request",
+    "RequestCancel",
+    "Resume",
+    "Rules",
+    "SourceState",
+    "Succeed",
+    "SyncStatus",
+    "Transition",
+    "transition",
+]
+
+
+class SyncStatus(Enum):
+    """What the world sees of a source."""
+
+    PENDING = "pending"
+    SYNCING = "syncing"
+    COMPLETED = "completed"
+    ERROR = "error"
+
+
+class Reason(Enum):
+    """Why a source has its status."""
+
+    NEVER_RUN = "never_run"
+    REQUESTED = "requested"
+    RETRY = "retry"
+    WAITING = "waiting"
+    CANCELLED = "cancelled"
+    EDITED = "edited"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    HELD = "held"
+    REJECTED = "rejected"
+
+
+@frozen
+class Incident:
+    """Something a person was told of and that is not resolved yet."""
+
+    id: str
+    held: bool = False
+
+
+@frozen
+class SourceState:
+    """Where a source stands.
+
+    :param epoch: fencing token: grows with every claim, and when an edit fences out a running sync.
+    :param failures: failed attempts on the current ladder.
+    :param next_run_at: when it is due (UTC); ``None`` while nothing is planned.
+    :param next_trigger: what the next claim will count as.
+    :param trigger: what started the running sync.
+    :param lease_until: when the running sync's claim expires.
+    :param waiting_since: since when an input that is not ready keeps us waiting.
+    :param held_digest: of the plan that waits for a person.
+    :param approved_digest: of the plan that a person approved and that is not applied yet.
+    :param rejected_digest: of the plan that a person rejected last, so that the same one tells no one again.
+    :param baseline_rows: rows of the last complete run.
+    """
+
+    status: SyncStatus = SyncStatus.PENDING
+    reason: Reason = Reason.NEVER_RUN
+    epoch: int = 0
+    config_version: int = 1
+    failures: int = 0
+    next_run_at: datetime | None = None
+    next_trigger: Trigger = Trigger.SCHEDULED
+    trigger: Trigger | None = None
+    run_id: str | None = None
+    owner: str | None = None
+    lease_until: datetime | None = None
+    waiting_since: datetime | None = None
+    last_failure: Failure | None = None
+    last_success_at: datetime | None = None
+    incident: Incident | None = None
+    paused: bool = False
+    cancel_requested: bool = False
+    held_digest: str | None = None
+    approved_digest: str | None = None
+    rejected_digest: str | None = None
+    baseline_rows: int | None = None
+
+    @property
+    def wake_at(self) -> datetime | None:
+        """When this source needs a worker: its next run, or the end of a lease that may have to be rescued."""
+        if self.status is SyncStatus.SYNCING:
+            return self.lease_until
+        if self.paused and self.next_trigger is not Trigger.MANUAL:
+            return None
+        return self.next_run_at
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether a worker may claim it now."""
+        return self.wake_at is not None and self.wake_at <= now
+
+    def owned_by(self, run_id: str, epoch: int) -> bool:
+        """Whether this run still owns the source."""
+        return self.status is SyncStatus.SYNCING and self.run_id == run_id and self.epoch == epoch
+
+
+@frozen
+class Rules:
+    """What a source's declaration says about time."""
+
+    name: str
+    frequency: Frequency
+    retry: RetryPolicy
+
+    def tick(self, now: datetime) -> datetime | None:
+        """The schedule's next tick after ``now``."""
+        return self.frequency.next_after(now, self.name)
+
+
+class NoticeKind(Enum):
+    """What a notice tells."""
+
+    FAILED = "failed"
+    HELD = "held"
+    RESOLVED = "resolved"
+
+
+@frozen
+class Notice:
+    """A notification that the transition owes; ``incident`` names what it opens or resolves."""
+
+    kind: NoticeKind
+    incident: str
+    failure: Failure | None = None
+    summary: str = ""
+
+
+@frozen
+class Claim:
+    """A worker takes the source."""
+
+    run_id: str
+    owner: str
+    lease: timedelta
+    trigger: Trigger
+
+
+@frozen
+class _Owned:
+    """An event of a running sync; it counts only while the run owns the source."""
+
+    run_id: str
+    epoch: int
+
+
+@frozen
+class Renew(_Owned):
+    """The worker is alive."""
+
+    lease: timedelta
+
+
+@frozen
+class Succeed(_Owned):
+    """The sync is applied; ``baseline_rows`` is set by a complete snapshot."""
+
+    baseline_rows: int | None = None
+
+
+@frozen
+class Fail(_Owned):
+    """The sync failed."""
+
+    failure: Failure
+    recovery: Recovery
+    retry_after: timedelta | None = None
+
+
+@frozen
+class Hold(_Owned):
+    """A guard keeps the plan for a person."""
+
+    digest: str
+    summary: str
+
+
+@frozen
+class Cancel(_Owned):
+    """The sync stopped because a person asked."""
+
+
+@frozen
+class Release(_Owned):
+    """The worker stops in good order and gives the source back without spending an attempt."""
+
+
+@frozen
+class Lose:
+    """The lease expired: the worker is gone."""
+
+
+@frozen
+class Request:
+    """A person asks for a sync."""
+
+
+@frozen
+class RequestCancel:
+    """A person asks the running sync to stop."""
+
+
+@frozen
+class Approve:
+    """A person lets the held plan pass."""
+
+    digest: str
+
+
+@frozen
+class RejectHeld:
+    """A person drops the held plan."""
+
+    digest: str
+
+
+@frozen
+class Edit:
+    """The declaration changed; a running sync is fenced out."""
+
+    config_version: int
+
+
+@frozen
+class Pause:
+    """No scheduled runs until resumed."""
+
+
+@frozen
+class Resume:
+    """The schedule goes on."""
+
+
+Event = (
+    Claim
+    | Renew
+    | Succeed
+    | Fail
+    | Hold
+    | Cancel
+    | Release
+    | Lose
+    | Request
+    | RequestCancel
+    | Approve
+    | RejectHeld
+    | Edit
+    | Pause
+    | Resume
+)
+
+
+@frozen
+class Transition:
+    """The next state, and what to tell people."""
+
+    state: SourceState
+    notices: tuple[Notice, ...] = ()
+
+
+def transition(state: SourceState, event: Event, rules: Rules, now: datetime) -> Transition:
+    """The state after ``event``.
+
+    :param now: the store's time (UTC).
+    :raises IllegalTransition: when the event does not apply to the state.
+    :raises LeaseLost: when a run's event comes after the run lost the source.
+    :raises ApprovalInvalid: when the digest is not that of the held plan.
+    """
+    if isinstance(event, _Owned) and not state.owned_by(event.run_id, event.epoch):
+        raise LeaseLost(f"run {event.run_id} no longer owns source {rules.name!r}")
+    handler = _TABLE.get((state.status, type(event)))
+    if handler is None:
+        raise IllegalTransition(
+            f"source {rules.name!r} is {state.status.value}: {type(event).__name__.lower()} does not apply"
+        )
+    return handler(state, event, rules, now)
+
+
+def _claim(state: SourceState, event: Claim, rules: Rules, now: datetime) -> Transition:
+    fresh = event.trigger is Trigger.MANUAL
+    return Transition(
+        evolve(
+            state,
+            status=SyncStatus.SYNCING,
+            reason=Reason.RUNNING,
+            epoch=state.epoch + 1,
+            failures=0 if fresh else state.failures,
+            waiting_since=None if fresh else state.waiting_since,
+            next_run_at=None,
+            trigger=event.trigger,
+            run_id=event.run_id,
+            owner=event.owner,
+            lease_until=now + event.lease,
+            cancel_requested=False,
+        )
+    )
+
+
+def _renew(state: SourceState, event: Renew, rules: Rules, now: datetime) -> Transition:
+    return Transition(evolve(state, lease_until=now + event.lease))
+
+
+def _succeed(state: SourceState, event: Succeed, rules: Rules, now: datetime) -> Transition:
+    done = evolve(
+        _idle(state, SyncStatus.COMPLETED, Reason.DONE, rules.tick(now)),
+        failures=0,
+        waiting_since=None,
+        last_failure=None,
+        last_success_at=now,
+        held_digest=None,
+        approved_digest=None,
+        rejected_digest=None,
+        baseline_rows=state.baseline_rows if event.baseline_rows is None else event.baseline_rows,
+    )
+    return _resolve(done)
+
+
+def _fail(state: SourceState, event: Fail, rules: Rules, now: datetime) -> Transition:
+    failed = evolve(state, last_failure=event.failure)
+    if event.recovery is Recovery.BLOCK:
+        return _error(failed, Reason.BLOCKED, None, rules)
+    if state.held_digest is not None:
+        return Transition(_idle(failed, SyncStatus.ERROR, Reason.HELD, rules.tick(now)))
+    if event.recovery is Recovery.STOP:
+        return _error(failed, Reason.FAILED, rules.tick(now), rules)
+    if event.recovery is Recovery.WAIT and _patient(state, rules, now):
+        return _wait(failed, event.retry_after or rules.retry.wait, rules, now)
+    return _climb(failed, event.retry_after or timedelta(0), rules, now)
+
+
+def _patient(state: SourceState, rules: Rules, now: datetime) -> bool:
+    return state.waiting_since is None or now - state.waiting_since < rules.retry.patience
+
+
+def _wait(state: SourceState, delay: timedelta, rules: Rules, now: datetime) -> Transition:
+    waiting = evolve(state, waiting_since=state.waiting_since or now)
+    if state.failures >= rules.retry.exhausted:
+        return _error(waiting, Reason.FAILED, _later(rules.tick(now), now + delay), rules)
+    return Transition(_idle(waiting, SyncStatus.PENDING, Reason.WAITING, now + delay, Trigger.RETRY))
+
+
+def _climb(state: SourceState, at_least: timedelta, rules: Rules, now: datetime) -> Transition:
+    failures = min(state.failures + 1, rules.retry.exhausted)
+    delay = None if state.failures >= rules.retry.exhausted else rules.retry.delay(failures)
+    if delay is None:
+        return _error(state, Reason.FAILED, _later(rules.tick(now), now + at_least), rules)
+    climbed = evolve(state, failures=failures)
+    due = now + max(delay, at_least)
+    return Transition(_idle(climbed, SyncStatus.PENDING, Reason.RETRY, due, Trigger.RETRY))
+
+
+def _later(tick: datetime | None, moment: datetime) -> datetime | None:
+    return None if tick is None else max(tick, moment)
+
+
+def _hold(state: SourceState, event: Hold, rules: Rules, now: datetime) -> Transition:
+    told = event.digest == state.rejected_digest or (state.incident is not None and state.incident.held)
+    before = Transition(state) if told else _resolve(state)
+    held = evolve(
+        _idle(before.state, SyncStatus.ERROR, Reason.HELD, rules.tick(now)),
+        failures=0,
+        waiting_since=None,
+        last_failure=None,
+        held_digest=event.digest,
+        approved_digest=None,
+    )
+    if told:
+        return Transition(held)
+    opened = Notice(NoticeKind.HELD, event.run_id, summary=event.summary)
+    return Transition(evolve(held, incident=Incident(event.run_id, held=True)), (*before.notices, opened))
+
+
+def _cancel(state: SourceState, event: Cancel, rules: Rules, now: datetime) -> Transition:
+    status, reason = (
+        (SyncStatus.ERROR, Reason.HELD) if state.held_digest else (SyncStatus.PENDING, Reason.CANCELLED)
+    )
+    cancelled = evolve(state, failures=0, waiting_since=None, approved_digest=None)
+    return Transition(_idle(cancelled, status, reason, rules.tick(now)))
+
+
+def _release(state: SourceState, event: Release, rules: Rules, now: datetime) -> Transition:
+    again = state.trigger or Trigger.SCHEDULED
+    return Transition(_idle(state, SyncStatus.PENDING, Reason.REQUESTED, now, again))
+
+
+def _lose(state: SourceState, event: Lose, rules: Rules, now: datetime) -> Transition:
+    if state.lease_until is not None and state.lease_until > now:
+        raise IllegalTransition(f"the lease on source {rules.name!r} has not expired")
+    failure = Failure(
+        "worker_lost",
+        Phase.RECORD,
+        "the worker stopped without a word; its lease expired",
+        "Nothing to do: the sync is run again. If it recurs, look at the worker's memory and logs.",
+        now,
+    )
+    lost = evolve(state, last_failure=failure)
+    if state.approved_digest is not None:
+        return Transition(_idle(lost, SyncStatus.PENDING, Reason.REQUESTED, now, Trigger.MANUAL))
+    if state.held_digest is not None:
+        return Transition(_idle(lost, SyncStatus.ERROR, Reason.HELD, rules.tick(now)))
+    after = _climb(lost, timedelta(0), rules, now)
+    if after.state.status is SyncStatus.PENDING:
+        return evolve(after, state=evolve(after.state, next_run_at=now))
+    return after
+
+
+def _request(state: SourceState, event: Request, rules: Rules, now: datetime) -> Transition:
+    asked = evolve(state, failures=0, waiting_since=None)
+    return Transition(_idle(asked, SyncStatus.PENDING, Reason.REQUESTED, now, Trigger.MANUAL))
+
+
+def _unchanged(state: SourceState, event: Event, rules: Rules, now: datetime) -> Transition:
+    return Transition(state)
+
+
+def _approve(state: SourceState, event: Approve, rules: Rules, now: datetime) -> Transition:
+    _same_digest(state, event.digest, rules)
+    asked = _request(state, Request(), rules, now).state
+    return Transition(evolve(asked, approved_digest=event.digest))
+
+
+def _reject(state: SourceState, event: RejectHeld, rules: Rules, now: datetime) -> Transition:
+    _same_digest(state, event.digest, rules)
+    dropped = evolve(state, held_digest=None, approved_digest=None, rejected_digest=event.digest)
+    return _resolve(_idle(dropped, SyncStatus.PENDING, Reason.REJECTED, rules.tick(now)))
+
+
+def _same_digest(state: SourceState, digest: str, rules: Rules) -> None:
+    if state.held_digest is None:
+        raise ApprovalInvalid(f"no plan of source {rules.name!r} is held")
+    if state.held_digest != digest:
+        raise ApprovalInvalid(f"the plan held for source {rules.name!r} is {state.held_digest[:12]}, another one")
+
+
+def _edit(state: SourceState, event: Edit, rules: Rules, now: datetime) -> Transition:
+    keeps = state.status is SyncStatus.COMPLETED
+    edited = evolve(
+        _idle(
+            state,
+            SyncStatus.COMPLETED if keeps else SyncStatus.PENDING,
+            Reason.DONE if keeps else Reason.EDITED,
+            rules.tick(now),
+        ),
+        epoch=state.epoch + 1,
+        config_version=event.config_version,
+        failures=0,
+        waiting_since=None,
+        held_digest=None,
+        approved_digest=None,
+        rejected_digest=None,
+    )
+    return _resolve(edited) if edited.incident and edited.incident.held else Transition(edited)
+
+
+def _pause(state: SourceState, event: Pause, rules: Rules, now: datetime) -> Transition:
+    return Transition(evolve(state, paused=True))
+
+
+def _resume(state: SourceState, event: Resume, rules: Rules, now: datetime) -> Transition:
+    if state.status is SyncStatus.SYNCING or state.reason is Reason.BLOCKED or state.next_run_at is not None:
+        return Transition(evolve(state, paused=False))
+    return Transition(evolve(state, paused=False, next_run_at=rules.tick(now)))
+
+
+def _request_cancel(state: SourceState, event: RequestCancel, rules: Rules, now: datetime) -> Transition:
+    return Transition(evolve(state, cancel_requested=True))
+
+
+def _error(state: SourceState, reason: Reason, next_run_at: datetime | None, rules: Rules) -> Transition:
+    """Error until something changes: the ladder is spent, and one notice goes out for the incident."""
+    error = evolve(_idle(state, SyncStatus.ERROR, reason, next_run_at), failures=rules.retry.exhausted)
+    if state.incident is not None and not state.incident.held:
+        return Transition(error)
+    incident = Incident(state.run_id or "")
+    closed = () if state.incident is None else (Notice(NoticeKind.RESOLVED, state.incident.id),)
+    opened = Notice(NoticeKind.FAILED, incident.id, failure=state.last_failure)
+    return Transition(evolve(error, incident=incident), (*closed, opened))
+
+
+def _resolve(state: SourceState) -> Transition:
+    if state.incident is None:
+        return Transition(state)
+    return Transition(evolve(state, incident=None), (Notice(NoticeKind.RESOLVED, state.incident.id),))
+
+
+def _idle(
+    state: SourceState,
+    status: SyncStatus,
+    reason: Reason,
+    next_run_at: datetime | None,
+    next_trigger: Trigger = Trigger.SCHEDULED,
+) -> SourceState:
+    """The state with no run in it."""
+    return evolve(
+        state,
+        status=status,
+        reason=reason,
+        next_run_at=next_run_at,
+        next_trigger=next_trigger,
+        trigger=None,
+        run_id=None,
+        owner=None,
+        lease_until=None,
+        cancel_requested=False,
+    )
+
+
+_Handler = Callable[[SourceState, Any, Rules, datetime], Transition]
+_IDLE = (SyncStatus.PENDING, SyncStatus.COMPLETED, SyncStatus.ERROR)
+_SYNCING = (SyncStatus.SYNCING,)
+_ANY = (*_IDLE, *_SYNCING)
+
+_EVENTS: tuple[tuple[type, tuple[SyncStatus, ...], _Handler], ...] = (
+    (Claim, _IDLE, _claim),
+    (Renew, _SYNCING, _renew),
+    (Succeed, _SYNCING, _succeed),
+    (Fail, _SYNCING, _fail),
+    (Hold, _SYNCING, _hold),
+    (Cancel, _SYNCING, _cancel),
+    (Release, _SYNCING, _release),
+    (Lose, _SYNCING, _lose),
+    (Request, _IDLE, _request),
+    (Request, _SYNCING, _unchanged),
+    (RequestCancel, _SYNCING, _request_cancel),
+    (Approve, _IDLE, _approve),
+    (RejectHeld, _IDLE, _reject),
+    (Edit, _ANY, _edit),
+    (Pause, _ANY, _pause),
+    (Resume, _ANY, _resume),
+)
+
+_TABLE: dict[tuple[SyncStatus, type], _Handler] = {
+    (status, event): handler for event, statuses, handler in _EVENTS for status in statuses
+}
