@@ -150,6 +150,9 @@ class Transaction(Protocol):
     def connection(self) -> object | None:
         """The open SQLAlchemy connection, for a sink of the shared-transaction level; ``None`` for other stores."""
 
+    def run(self, run_id: str) -> SyncRun | None:
+        """One run, read inside the transaction."""
+
     def write(self, change: StateChange) -> None:
         """Adds a change to the transaction; at most one."""
 
