@@ -14,6 +14,25 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from inventory_sources._events import (
+    Approve,
+    Cancel,
+    Claim,
+    Edit,
+    Event,
+    Fail,
+    Hold,
+    Lose,
+    OwnedEvent,
+    Pause,
+    RejectHeld,
+    Release,
+    Renew,
+    Request,
+    RequestCancel,
+    Resume,
+    Succeed,
+)
 from inventory_sources.errors import ApprovalInvalid, IllegalTransition, LeaseLost, Phase, Recovery
 from inventory_sources.frequency import Frequency
 from inventory_sources.retry import RetryPolicy
@@ -97,6 +116,7 @@ class SourceState:
     :param approved_digest: of the plan that a person approved and that is not applied yet.
     :param rejected_digest: of the plan that a person rejected last, so that the same one tells no one again.
     :param baseline_rows: rows of the last complete run.
+    :param cursor: what the connector left for its next fetch, once that run's levels were applied.
     """
 
     status: SyncStatus = SyncStatus.PENDING
@@ -120,6 +140,7 @@ class SourceState:
     approved_digest: str | None = None
     rejected_digest: str | None = None
     baseline_rows: int | None = None
+    cursor: str | None = None
 
     @property
     def wake_at(self) -> datetime | None:
@@ -171,130 +192,6 @@ class Notice:
 
 
 @frozen
-class Claim:
-    """A worker takes the source."""
-
-    run_id: str
-    owner: str
-    lease: timedelta
-    trigger: Trigger
-
-
-@frozen
-class _Owned:
-    """An event of a running sync; it counts only while the run owns the source."""
-
-    run_id: str
-    epoch: int
-
-
-@frozen
-class Renew(_Owned):
-    """The worker is alive."""
-
-    lease: timedelta
-
-
-@frozen
-class Succeed(_Owned):
-    """The sync is applied; ``baseline_rows`` is set by a complete snapshot."""
-
-    baseline_rows: int | None = None
-
-
-@frozen
-class Fail(_Owned):
-    """The sync failed."""
-
-    failure: Failure
-    recovery: Recovery
-    retry_after: timedelta | None = None
-
-
-@frozen
-class Hold(_Owned):
-    """A guard keeps the plan for a person."""
-
-    digest: str
-    summary: str
-
-
-@frozen
-class Cancel(_Owned):
-    """The sync stopped because a person asked."""
-
-
-@frozen
-class Release(_Owned):
-    """The worker stops in good order and gives the source back without spending an attempt."""
-
-
-@frozen
-class Lose:
-    """The lease expired: the worker is gone."""
-
-
-@frozen
-class Request:
-    """A person asks for a sync."""
-
-
-@frozen
-class RequestCancel:
-    """A person asks the running sync to stop."""
-
-
-@frozen
-class Approve:
-    """A person lets the held plan pass."""
-
-    digest: str
-
-
-@frozen
-class RejectHeld:
-    """A person drops the held plan."""
-
-    digest: str
-
-
-@frozen
-class Edit:
-    """The declaration changed; a running sync is fenced out."""
-
-    config_version: int
-
-
-@frozen
-class Pause:
-    """No scheduled runs until resumed."""
-
-
-@frozen
-class Resume:
-    """The schedule goes on."""
-
-
-Event = (
-    Claim
-    | Renew
-    | Succeed
-    | Fail
-    | Hold
-    | Cancel
-    | Release
-    | Lose
-    | Request
-    | RequestCancel
-    | Approve
-    | RejectHeld
-    | Edit
-    | Pause
-    | Resume
-)
-
-
-@frozen
 class Transition:
     """The next state, and what to tell people."""
 
@@ -310,7 +207,7 @@ def transition(state: SourceState, event: Event, rules: Rules, now: datetime) ->
     :raises LeaseLost: when a run's event comes after the run lost the source.
     :raises ApprovalInvalid: when the digest is not that of the held plan.
     """
-    if isinstance(event, _Owned) and not state.owned_by(event.run_id, event.epoch):
+    if isinstance(event, OwnedEvent) and not state.owned_by(event.run_id, event.epoch):
         raise LeaseLost(f"run {event.run_id} no longer owns source {rules.name!r}")
     handler = _TABLE.get((state.status, type(event)))
     if handler is None:
@@ -355,6 +252,7 @@ def _succeed(state: SourceState, event: Succeed, rules: Rules, now: datetime) ->
         approved_digest=None,
         rejected_digest=None,
         baseline_rows=state.baseline_rows if event.baseline_rows is None else event.baseline_rows,
+        cursor=state.cursor if event.cursor is None else event.cursor,
     )
     return _resolve(done)
 
@@ -415,9 +313,7 @@ def _hold(state: SourceState, event: Hold, rules: Rules, now: datetime) -> Trans
 
 
 def _cancel(state: SourceState, event: Cancel, rules: Rules, now: datetime) -> Transition:
-    status, reason = (
-        (SyncStatus.ERROR, Reason.HELD) if state.held_digest else (SyncStatus.PENDING, Reason.CANCELLED)
-    )
+    status, reason = (SyncStatus.ERROR, Reason.HELD) if state.held_digest else (SyncStatus.PENDING, Reason.CANCELLED)
     cancelled = evolve(state, failures=0, waiting_since=None, approved_digest=None)
     return Transition(_idle(cancelled, status, reason, rules.tick(now)))
 
@@ -492,6 +388,7 @@ def _edit(state: SourceState, event: Edit, rules: Rules, now: datetime) -> Trans
         held_digest=None,
         approved_digest=None,
         rejected_digest=None,
+        cursor=None,
     )
     return _resolve(edited) if edited.incident and edited.incident.held else Transition(edited)
 

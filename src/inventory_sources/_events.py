@@ -1,0 +1,155 @@
+"""What can happen to a source, told to :func:`inventory_sources.status.transition`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from attrs import frozen
+
+from inventory_sources.errors import Recovery
+from inventory_sources.run import Failure, Trigger
+
+__all__ = [
+    "Approve",
+    "Cancel",
+    "Claim",
+    "Edit",
+    "Event",
+    "Fail",
+    "Hold",
+    "Lose",
+    "OwnedEvent",
+    "Pause",
+    "RejectHeld",
+    "Release",
+    "Renew",
+    "Request",
+    "RequestCancel",
+    "Resume",
+    "Succeed",
+]
+
+
+@frozen
+class Claim:
+    """A worker takes the source."""
+
+    run_id: str
+    owner: str
+    lease: timedelta
+    trigger: Trigger
+
+
+@frozen
+class OwnedEvent:
+    """An event of a running sync; it counts only while the run owns the source."""
+
+    run_id: str
+    epoch: int
+
+
+@frozen
+class Renew(OwnedEvent):
+    """The worker is alive."""
+
+    lease: timedelta
+
+
+@frozen
+class Succeed(OwnedEvent):
+    """The sync is applied; a complete snapshot sets ``baseline_rows``, a connector that keeps one ``cursor``."""
+
+    baseline_rows: int | None = None
+    cursor: str | None = None
+
+
+@frozen
+class Fail(OwnedEvent):
+    """The sync failed."""
+
+    failure: Failure
+    recovery: Recovery
+    retry_after: timedelta | None = None
+
+
+@frozen
+class Hold(OwnedEvent):
+    """A guard keeps the plan for a person."""
+
+    digest: str
+    summary: str
+
+
+@frozen
+class Cancel(OwnedEvent):
+    """The sync stopped because a person asked."""
+
+
+@frozen
+class Release(OwnedEvent):
+    """The worker stops in good order and gives the source back without spending an attempt."""
+
+
+@frozen
+class Lose:
+    """The lease expired: the worker is gone."""
+
+
+@frozen
+class Request:
+    """A person asks for a sync."""
+
+
+@frozen
+class RequestCancel:
+    """A person asks the running sync to stop."""
+
+
+@frozen
+class Approve:
+    """A person lets the held plan pass."""
+
+    digest: str
+
+
+@frozen
+class RejectHeld:
+    """A person drops the held plan."""
+
+    digest: str
+
+
+@frozen
+class Edit:
+    """The declaration changed; a running sync is fenced out."""
+
+    config_version: int
+
+
+@frozen
+class Pause:
+    """No scheduled runs until resumed."""
+
+
+@frozen
+class Resume:
+    """The schedule goes on."""
+
+
+Event = (
+    Claim
+    | Renew
+    | Succeed
+    | Fail
+    | Hold
+    | Cancel
+    | Release
+    | Lose
+    | Request
+    | RequestCancel
+    | Approve
+    | RejectHeld
+    | Edit
+    | Pause
+    | Resume
+)
