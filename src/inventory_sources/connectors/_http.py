@@ -1,0 +1,297 @@
+"""Gets one answer of an HTTP endpoint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from attrs import Attribute, field, frozen
+
+from inventory_sources.connectors._answers import refusal
+from inventory_sources.connectors._coding import ACCEPTED, capped, decoded
+from inventory_sources.connectors._url import WebAddress
+from inventory_sources.errors import ConfigurationError, FetchError, FetchTimeout, InputTooLarge, Recovery
+from inventory_sources.netguard import dial, networks, system_resolver
+from inventory_sources.payload import Payload
+from inventory_sources.protocols.connector import Head
+from inventory_sources.secrets import Secret
+from inventory_sources.spool import read_head, spool
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+    from inventory_sources.connectors._wire import Exchange
+    from inventory_sources.protocols.connector import FetchContext, Fetched
+
+__all__ = ["HttpConnector", "HttpRequest", "HttpResponse", "HttpTime"]
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[!-~](?:[ \t!-~]*[!-~])?")
+_OURS = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding"})
+
+
+class HttpTime(Enum):
+    """Which time stands for the moment at which an answer's stock was observed.
+
+    ``FETCH`` is the moment before the request. ``LAST_MODIFIED`` and ``DATE`` are the headers of that name
+    (RFC 9110, sections 8.8.2 and 6.6.1); an answer without the declared one is refused.
+    """
+
+    FETCH = "fetch"
+    LAST_MODIFIED = "last-modified"
+    DATE = "date"
+
+
+def _shown_url(url: str) -> str:
+    return repr(WebAddress.parse(url).origin)
+
+
+@frozen
+class HttpRequest:
+    """What is asked for.
+
+    :param url: as in :class:`HttpConnector`, with the query that is really sent.
+    :param headers: all but those that HTTP itself needs; their values are never shown.
+    """
+
+    url: str = field(repr=_shown_url)
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+
+
+@frozen
+class HttpResponse:
+    """An answer whose body has arrived whole.
+
+    :param status: 200, 203 or 204.
+    :param headers: by name in lower case; values of repeated ones are joined by commas.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    payload: Payload
+
+
+def _valid_url(instance: HttpConnector, attribute: object, url: str) -> None:
+    WebAddress.parse(url)
+
+
+def _valid_networks(instance: HttpConnector, attribute: object, ranges: tuple[str, ...]) -> None:
+    networks(ranges)
+
+
+def _positive(instance: HttpConnector, attribute: Attribute[Any], value: float) -> None:
+    if not value > 0:
+        raise ConfigurationError(f"{attribute.name} must be more than 0")
+
+
+def _time(value: HttpTime | str) -> HttpTime:
+    try:
+        return HttpTime(value)
+    except ValueError:
+        raise ConfigurationError("as_of must be fetch, last-modified or date") from None
+
+
+@frozen(kw_only=True)
+class HttpConnector:
+    """Gets the answer of one GET, bounded in time and size, from an address that may be reached.
+
+    To adapt it, subclass and override :meth:`request` (other headers or query), :meth:`payloads` (what to make of the
+    answer), :meth:`resolve` or :meth:`tls`.
+
+    Redirects are not followed: a token could end up elsewhere. Proxies and other settings of the environment are not
+    used, apart from where the system keeps its certificates.
+
+    :param url: ``https://host/path?query``, without user name and fragment; shown without its query.
+    :param token: sent as ``Authorization: Bearer``.
+    :param headers: sent as they are.
+    :param secret_headers: sent like ``headers``, for keys such as ``X-Api-Key``.
+    :param secret_query: added to the URL's query, for endpoints that want their key there.
+    :param timeout: seconds for each step: to resolve, to connect, and for each piece to arrive.
+    :param deadline: seconds for all of it; the sync's own deadline counts too.
+    :param max_bytes: of the body as sent.
+    :param max_decoded_bytes: of the body after decompression.
+    :param max_ratio: decoded bytes for each byte sent, looked at from 1 MiB decoded on.
+    :param allow_private: ranges such as ``10.1.0.0/16`` that may be reached although they are not public. For an
+        operator to set, never for whoever names the URL.
+    :param allow_plaintext: whether secrets may be sent over ``http://``.
+    :param as_of: which time stands for the observation.
+    :raises ConfigurationError: when one of these cannot be used.
+    """
+
+    url: str = field(kw_only=False, repr=_shown_url, validator=_valid_url)
+    token: Secret | None = None
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    secret_headers: Mapping[str, Secret] = field(factory=dict)
+    secret_query: Mapping[str, Secret] = field(factory=dict)
+    timeout: float = field(default=30.0, validator=_positive)
+    deadline: float = field(default=900.0, validator=_positive)
+    max_bytes: int = field(default=256 * 1024**2, validator=_positive)
+    max_decoded_bytes: int = field(default=1024**3, validator=_positive)
+    max_ratio: float = field(default=200.0, validator=_positive)
+    allow_private: tuple[str, ...] = field(default=(), converter=tuple, validator=_valid_networks)
+    allow_plaintext: bool = False
+    as_of: HttpTime = field(default=HttpTime.FETCH, converter=_time)
+
+    def __attrs_post_init__(self) -> None:
+        secret = self.token or self.secret_headers or self.secret_query
+        if secret and self.url.startswith("http:") and not self.allow_plaintext:
+            raise ConfigurationError(
+                "a secret would be sent in the clear over http://",
+                guidance="Use https://, or set allow_plaintext where the network itself is trusted.",
+            )
+        names = ["authorization"] * bool(self.token) + [n.lower() for n in (*self.headers, *self.secret_headers)]
+        if len(set(names)) < len(names):
+            raise ConfigurationError("a header is given twice")
+        _check_names((*self.headers, *self.secret_headers))
+        _check_values(self.headers)
+
+    def fetch(self, context: FetchContext) -> Iterator[Fetched]:
+        """Yields what :meth:`payloads` makes of the answer.
+
+        :raises FetchError: when it cannot be had whole; see :mod:`inventory_sources.errors`.
+        """
+        yield from self.payloads(self.get(self.request(context), context), context)
+
+    def check(self, context: FetchContext) -> Head:
+        """The head of the answer, decompressed; sends the same request as :meth:`fetch`.
+
+        :raises FetchError: as :meth:`fetch` would.
+        """
+        with self._exchange(self.request(context), context) as (exchange, origin):
+            data, complete = read_head(self._chunks(exchange, origin))
+            coded = exchange.headers.get("content-encoding")
+            size = None if coded else exchange.declared_size
+            return Head(origin, data, complete, exchange.headers.get("content-type"), len(data) if complete else size)
+
+    def request(self, context: FetchContext) -> HttpRequest:
+        """What to ask for; override to add a header or a parameter that depends on the sync."""
+        headers = {**self.headers, **{name: secret.reveal() for name, secret in self.secret_headers.items()}}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token.reveal()}"
+        query = {name: secret.reveal() for name, secret in self.secret_query.items()}
+        url = WebAddress.parse(self.url).with_query(query)
+        return HttpRequest(f"{url.scheme}://{url.authority}{url.target}", headers)
+
+    def payloads(self, response: HttpResponse, context: FetchContext) -> Iterable[Fetched]:
+        """What of the answer is the input; override to unpack it or to yield records."""
+        return (response.payload,)
+
+    def resolve(self, host: str, port: int) -> Iterable[str]:
+        """The addresses of a name, each of which is judged; override to use a resolver of one's own.
+
+        :raises OSError: when there are none.
+        """
+        return system_resolver(host, port)
+
+    def tls(self) -> ssl.SSLContext:
+        """How servers are verified: by the system's certificates; override to trust a private authority."""
+        import ssl
+
+        return ssl.create_default_context()
+
+    def get(self, request: HttpRequest, context: FetchContext) -> HttpResponse:
+        """One request and its whole answer, in the spool.
+
+        :raises FetchError: when it cannot be had whole, and for every status but 200, 203 and 204.
+        """
+        with self._exchange(request, context) as (exchange, origin):
+            as_of = self._observed(exchange, origin)
+            chunks = self._chunks(exchange, origin)
+            spooled = spool(chunks, context, origin=origin, max_bytes=self.max_decoded_bytes)
+            payload = Payload(
+                origin,
+                spooled.path,
+                as_of,
+                exchange.evidence,
+                exchange.headers.get("content-type"),
+                spooled.size,
+                spooled.sha256,
+            )
+            return HttpResponse(exchange.status, exchange.headers, payload)
+
+    @contextmanager
+    def _exchange(self, request: HttpRequest, context: FetchContext) -> Iterator[tuple[Exchange, str]]:
+        from inventory_sources.connectors._wire import Exchange
+
+        url = WebAddress.parse(request.url)
+        headers = _complete_headers(request.headers, url)
+        wait = self._patience(context)
+        with closing(self._connect(url, wait)) as connection:
+            exchange = Exchange(connection, url, headers, wait)
+            refused = refusal(exchange.status, exchange.headers, url.origin, context.clock.now())
+            if refused:
+                raise refused
+            yield exchange, url.origin
+
+    def _connect(self, url: WebAddress, wait: Callable[[], float]) -> socket.socket:
+        allowed = networks(self.allow_private)
+        connection = dial(url.host, url.port, wait, allowed=allowed, resolver=self.resolve)
+        if url.scheme == "http":
+            return connection
+        from inventory_sources.connectors._wire import verified
+
+        try:
+            return verified(connection, url.host, self.tls(), wait)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _patience(self, context: FetchContext) -> Callable[[], float]:
+        end = context.clock.monotonic() + self.deadline
+
+        def wait() -> float:
+            context.checkpoint()
+            left = end - context.clock.monotonic()
+            if left <= 0:
+                raise FetchTimeout(f"the answer did not arrive whole within {self.deadline:g} s")
+            return min(self.timeout, left, context.remaining())
+
+        return wait
+
+    def _chunks(self, exchange: Exchange, origin: str) -> Iterator[bytes]:
+        if (exchange.declared_size or 0) > self.max_bytes:
+            raise InputTooLarge(f"{origin} sends {exchange.declared_size} bytes, more than {self.max_bytes}")
+        sent = capped(exchange.body(), self.max_bytes, origin)
+        coding = exchange.headers.get("content-encoding", "")
+        return decoded(sent, coding, max_ratio=self.max_ratio, origin=origin)
+
+    def _observed(self, exchange: Exchange, origin: str) -> datetime | None:
+        if self.as_of is HttpTime.FETCH:
+            return None
+        try:
+            moment = parsedate_to_datetime(exchange.headers.get(self.as_of.value, ""))
+        except ValueError:
+            raise FetchError(
+                f"{origin} has no readable {self.as_of.value} header, which is declared as the time of its stock",
+                recovery=Recovery.STOP,
+                guidance="Declare as_of='fetch', or have the server send the header.",
+            ) from None
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _complete_headers(headers: Mapping[str, str], url: WebAddress) -> dict[str, str]:
+    _check_names(headers)
+    _check_values(headers)
+    given = {name.lower() for name in headers}
+    # A stale copy from a cache on the way would pass for the stock of this moment.
+    defaults = {"Accept": "*/*", "Cache-Control": "no-cache", "User-Agent": "inventory-sources"}
+    ours = {"Host": url.authority, "Connection": "close", "Accept-Encoding": ACCEPTED}
+    return {**ours, **{name: value for name, value in defaults.items() if name.lower() not in given}, **headers}
+
+
+def _check_names(names: Iterable[str]) -> None:
+    for name in names:
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _OURS:
+            raise ConfigurationError(f"a header cannot be named {name[:40]!r}")
+
+
+def _check_values(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ConfigurationError(f"the value of header {name!r} is empty, not ASCII, or has control characters")

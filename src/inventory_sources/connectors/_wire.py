@@ -1,0 +1,140 @@
+"""One HTTP/1.1 request and its response over one connection that was judged.
+
+The protocol is read by `h11 <https://h11.readthedocs.io>`_, the parser underneath httpx, and the socket is our own:
+httpx knows no total deadline and logs addresses with their query keys, httpcore logs response headers (a ``Location``
+repeats the query), and the address that was judged must be the one that is dialled.
+Nothing in this module logs. It is loaded at the first request.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeAlias
+
+import h11
+
+from inventory_sources.errors import ConnectFailed, FetchError, FetchTimeout, ServerFailed, Truncated
+from inventory_sources.payload import Evidence, Proof
+
+if TYPE_CHECKING:
+    import socket
+
+    from inventory_sources.connectors._url import WebAddress
+
+__all__ = ["Exchange", "verified"]
+
+_Event: TypeAlias = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
+
+_READ_BYTES = 64 * 1024
+_MAX_HEADER_BYTES = 64 * 1024
+
+
+def verified(connection: socket.socket, host: str, context: ssl.SSLContext, wait: Callable[[], float]) -> socket.socket:
+    """The connection under TLS, with the certificate verified for ``host`` by its name.
+
+    :raises ConnectFailed: when it is not, or the server speaks no TLS.
+    :raises FetchTimeout: when the handshake takes too long.
+    """
+    connection.settimeout(wait())
+    try:
+        return context.wrap_socket(connection, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        raise ConnectFailed(f"the certificate of {host} is not valid: {error.verify_message}") from None
+    except TimeoutError:
+        raise FetchTimeout(f"{host} did not complete the TLS handshake in time") from None
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or "the connection was closed"
+        raise ConnectFailed(f"no TLS connection to {host}: {reason}") from None
+
+
+class Exchange:
+    """Sends a GET when made; ``status`` and ``headers`` (names in lower case) are then known, :meth:`body` reads on.
+
+    :param wait: how many seconds the next piece may take; raises when the sync is out of time or was cancelled.
+    :raises FetchError: when there is no answer that can be read.
+    """
+
+    def __init__(
+        self, connection: socket.socket, url: WebAddress, headers: Mapping[str, str], wait: Callable[[], float]
+    ) -> None:
+        self._socket = connection
+        self._origin = url.origin
+        self._wait = wait
+        self._ended = self._answered = False
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEADER_BYTES)
+        self._send(h11.Request(method="GET", target=url.target, headers=list(headers.items())))
+        response = self._response()
+        self._answered = True
+        self.status: int = response.status_code
+        self.headers: dict[str, str] = {}
+        for name, value in response.headers:
+            shown = value.decode("latin-1")
+            key = name.decode("ascii")
+            self.headers[key] = f"{self.headers[key]}, {shown}" if key in self.headers else shown
+
+    @property
+    def declared_size(self) -> int | None:
+        """Bytes of the body as the server declares them; ``None`` when it does not."""
+        if "transfer-encoding" in self.headers or "content-length" not in self.headers:
+            return None
+        # h11 has checked the header; several equal values are allowed.
+        return int(self.headers["content-length"].split(",")[0])
+
+    @property
+    def evidence(self) -> Evidence:
+        """What a body that was read to its end proves: nothing, where only the closed connection ends it."""
+        if "transfer-encoding" in self.headers:
+            return Evidence(frozenset({Proof.CHUNKED_END}))
+        return Evidence(frozenset() if self.declared_size is None else frozenset({Proof.LENGTH}))
+
+    def body(self) -> Iterator[bytes]:
+        """The body as sent, still compressed where it is.
+
+        :raises Truncated: when the connection ends before the body does.
+        """
+        while not isinstance(event := self._next_event(), h11.EndOfMessage):
+            if isinstance(event, h11.Data):
+                yield bytes(event.data)
+
+    def _send(self, request: h11.Request) -> None:
+        data = (self._http.send(request) or b"") + (self._http.send(h11.EndOfMessage()) or b"")
+        self._socket.settimeout(self._wait())
+        try:
+            self._socket.sendall(data)
+        except TimeoutError:
+            raise FetchTimeout(f"{self._origin} did not take the request in time") from None
+        except OSError as error:
+            raise ConnectFailed(f"{self._origin} closed the connection: {error.strerror}") from None
+
+    def _response(self) -> h11.Response:
+        while not isinstance(event := self._next_event(), h11.Response):
+            pass
+        return event
+
+    def _next_event(self) -> _Event:
+        try:
+            while (event := self._http.next_event()) is h11.NEED_DATA:
+                self._http.receive_data(self._read())
+        except h11.RemoteProtocolError:
+            invalid = ServerFailed(f"{self._origin} does not answer in valid HTTP")
+            raise (self._broken() if self._ended else invalid) from None
+        return event
+
+    def _broken(self) -> FetchError:
+        if not self._answered:
+            return ConnectFailed(f"{self._origin} closed the connection without an answer")
+        return Truncated(f"the connection to {self._origin} ended before the body did")
+
+    def _read(self) -> bytes:
+        wait = self._wait()
+        self._socket.settimeout(wait)
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except TimeoutError:
+            self._wait()
+            raise FetchTimeout(f"{self._origin} sent nothing for {wait:g} s") from None
+        except OSError:
+            raise self._broken() from None
+        self._ended = not data
+        return data
