@@ -19,6 +19,7 @@ from typing import Protocol, TypeVar
 from attrs import define, field, frozen
 
 from inventory_sources.batch import Rejection, RejectionKind
+from inventory_sources.ledger import LedgerChange
 from inventory_sources.protocols.notifier import Notification
 from inventory_sources.run import SyncRun
 from inventory_sources.status import SourceState
@@ -65,19 +66,6 @@ class AuditEntry:
     actor: str
     at: datetime
     detail: str = ""
-
-
-@frozen
-class LedgerChange:
-    """What a run adds to the ledger of observations, as an opaque segment.
-
-    :param replaces: the segment stands for the whole ledger; earlier segments are dropped.
-    :param rows: number of observations in it.
-    """
-
-    segment: bytes = field(repr=False)
-    rows: int
-    replaces: bool
 
 
 @frozen
