@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
+from pathlib import Path
 
 import nox
 
@@ -34,7 +32,7 @@ def tests_lowest(session: nox.Session) -> None:
     """Runs the tests on the oldest versions that pyproject.toml allows."""
     session.install("uv")
     group = nox.project.dependency_groups(PROJECT, "test")
-    python = os.path.join(session.virtualenv.location, "bin", "python")
+    python = str(Path(session.virtualenv.location) / "bin" / "python")
     session.run("uv", "pip", "install", "--python", python, "-e", EXTRAS, *group, "--resolution", "lowest-direct")
     session.run("pytest", *session.posargs)
 

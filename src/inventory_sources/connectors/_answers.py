@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from inventory_sources.connectors._url import WebAddress
+from inventory_sources._url import WebAddress
 from inventory_sources.errors import (
     AccessRefused,
     ConfigurationError,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import Attribute, field, frozen
 
+from inventory_sources._url import WebAddress
 from inventory_sources.connectors._answers import refusal
 from inventory_sources.connectors._coding import ACCEPTED, capped, decoded
-from inventory_sources.connectors._url import WebAddress
 from inventory_sources.errors import ConfigurationError, FetchError, FetchTimeout, InputTooLarge, Recovery
 from inventory_sources.netguard import dial, networks, system_resolver
 from inventory_sources.payload import Payload
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
-    from inventory_sources.connectors._wire import Exchange
+    from inventory_sources._wire import Exchange
     from inventory_sources.protocols.connector import FetchContext, Fetched
 
 __all__ = ["HttpConnector", "HttpRequest", "HttpResponse", "HttpTime"]
@@ -217,7 +217,7 @@ class HttpConnector:
 
     @contextmanager
     def _exchange(self, request: HttpRequest, context: FetchContext) -> Iterator[tuple[Exchange, str]]:
-        from inventory_sources.connectors._wire import Exchange
+        from inventory_sources._wire import Exchange
 
         url = WebAddress.parse(request.url)
         headers = _complete_headers(request.headers, url)
@@ -234,7 +234,7 @@ class HttpConnector:
         connection = dial(url.host, url.port, wait, allowed=allowed, resolver=self.resolve)
         if url.scheme == "http":
             return connection
-        from inventory_sources.connectors._wire import verified
+        from inventory_sources._wire import verified
 
         try:
             return verified(connection, url.host, self.tls(), wait)

@@ -20,7 +20,7 @@ from inventory_sources.payload import Evidence, Proof
 if TYPE_CHECKING:
     import socket
 
-    from inventory_sources.connectors._url import WebAddress
+    from inventory_sources._url import WebAddress
 
 __all__ = ["Exchange", "verified"]
 
@@ -49,21 +49,30 @@ def verified(connection: socket.socket, host: str, context: ssl.SSLContext, wait
 
 
 class Exchange:
-    """Sends a GET when made; ``status`` and ``headers`` (names in lower case) are then known, :meth:`body` reads on.
+    """Sends a request when made; ``status`` and ``headers`` (names in lower case) are then known.
 
+    :meth:`body` reads on.
+
+    :param content: the request's body, for a POST; its length is among the headers.
     :param wait: how many seconds the next piece may take; raises when the sync is out of time or was cancelled.
     :raises FetchError: when there is no answer that can be read.
     """
 
     def __init__(
-        self, connection: socket.socket, url: WebAddress, headers: Mapping[str, str], wait: Callable[[], float]
+        self,
+        connection: socket.socket,
+        url: WebAddress,
+        headers: Mapping[str, str],
+        wait: Callable[[], float],
+        content: bytes | None = None,
     ) -> None:
         self._socket = connection
         self._origin = url.origin
         self._wait = wait
         self._ended = self._answered = False
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEADER_BYTES)
-        self._send(h11.Request(method="GET", target=url.target, headers=list(headers.items())))
+        method = "GET" if content is None else "POST"
+        self._send(h11.Request(method=method, target=url.target, headers=list(headers.items())), content or b"")
         response = self._response()
         self._answered = True
         self.status: int = response.status_code

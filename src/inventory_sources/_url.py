@@ -1,4 +1,4 @@
-"""A web address in one spelling, so that what is judged is what is dialled.
+r"""A web address in one spelling, so that what is judged is what is dialled.
 
 Clients disagree on odd spellings (``http://127.1``, ``http://0x7f000001``, ``http://a\\@b``), which is how a filter is
 passed. Only the plain form of RFC 3986 is taken, everything else is refused: see :meth:`WebAddress.parse`.

@@ -1,0 +1,116 @@
+"""Notifications to an HTTP endpoint."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from inventory_sources._url import WebAddress
+from inventory_sources.errors import ConfigurationError, InventorySourcesError, NotifyError
+from inventory_sources.netguard import dial, networks
+from inventory_sources.notifiers._document import document
+from inventory_sources.protocols.notifier import Notification
+from inventory_sources.secrets import Secret
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+__all__ = ["HttpNotifier"]
+
+
+def _shown(url: str) -> str:
+    return repr(WebAddress.parse(url).origin)
+
+
+@frozen(kw_only=True)
+class HttpNotifier:
+    """Sends each notification as one POST of JSON, with its id as ``Idempotency-Key``.
+
+    The body has the keys ``id``, ``source``, ``kind`` (``failed``, ``held`` or ``resolved``), ``incident``,
+    ``summary``, ``at``, ``run_id`` and ``failure`` (``null``, or ``code``, ``phase``, ``message``, ``guidance`` and
+    ``at``). Redirects are not followed.
+
+    :param url: ``https://host/path?query``; shown without its query.
+    :param token: sent as ``Authorization: Bearer``, over ``https`` only.
+    :param timeout: seconds for all of it.
+    :param allow_private: ranges such as ``10.1.0.0/16`` that may be reached although they are not public. For an
+        operator to set, never for whoever names the URL.
+    :param tls: verifies the endpoint's certificate; the system's authorities unless given.
+    :raises ConfigurationError: when one of these cannot be used.
+    """
+
+    url: str = field(kw_only=False, repr=_shown)
+    token: Secret | None = None
+    timeout: float = 10.0
+    allow_private: tuple[str, ...] = field(default=(), converter=tuple)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        networks(self.allow_private)
+        if WebAddress.parse(self.url).scheme == "http" and self.token is not None:
+            raise ConfigurationError("a token would be sent in the clear over http://", guidance="Use https://.")
+        if not self.timeout > 0:
+            raise ConfigurationError("timeout must be more than 0")
+
+    def notify(self, notification: Notification) -> None:
+        """Returns when the endpoint has answered with a status from 200 to 299.
+
+        :raises NotifyError: when it has not, within ``timeout``.
+        """
+        url = WebAddress.parse(self.url)
+        try:
+            status = self._post(url, notification)
+        except InventorySourcesError as error:
+            raise NotifyError(f"notification not taken: {error.message}", guidance=error.guidance) from None
+        if not 200 <= status < 300:
+            raise NotifyError(f"notification not taken: {url.origin} answered with HTTP {status}")
+
+    def _post(self, url: WebAddress, notification: Notification) -> int:
+        from inventory_sources._wire import Exchange
+
+        content = json.dumps(document(notification)).encode("ascii")
+        wait = self._patience(url)
+        with closing(self._connect(url, wait)) as connection:
+            return Exchange(connection, url, self._headers(url, notification, content), wait, content).status
+
+    def _headers(self, url: WebAddress, notification: Notification, content: bytes) -> dict[str, str]:
+        headers = {
+            "Host": url.authority,
+            "Connection": "close",
+            "Content-Type": "application/json",
+            "Content-Length": str(len(content)),
+            "Idempotency-Key": notification.id,
+            "User-Agent": "inventory-sources",
+        }
+        return headers if self.token is None else {**headers, "Authorization": f"Bearer {self.token.reveal()}"}
+
+    def _connect(self, url: WebAddress, wait: Callable[[], float]) -> socket.socket:
+        connection = dial(url.host, url.port, wait, allowed=networks(self.allow_private))
+        if url.scheme == "http":
+            return connection
+        import ssl
+
+        from inventory_sources._wire import verified
+
+        try:
+            return verified(connection, url.host, self.tls or ssl.create_default_context(), wait)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _patience(self, url: WebAddress) -> Callable[[], float]:
+        end = time.monotonic() + self.timeout
+
+        def wait() -> float:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise NotifyError(f"notification not taken: {url.origin} did not answer within {self.timeout:g} s")
+            return left
+
+        return wait

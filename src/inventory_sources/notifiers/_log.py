@@ -1,0 +1,32 @@
+"""Notifications to the host's log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inventory_sources.notifiers._document import document
+from inventory_sources.protocols.notifier import Notification, NotificationKind
+
+__all__ = ["LogNotifier"]
+
+
+class LogNotifier:
+    """Writes one structured event a notification: a warning, or an info when an incident is resolved.
+
+    :param logger: a structlog logger; by default whatever structlog is configured to give. It is never configured here.
+    """
+
+    def __init__(self, logger: Any = None) -> None:  # noqa: ANN401 - structlog wraps loggers of any class
+        self._logger = logger
+
+    def notify(self, notification: Notification) -> None:
+        """Writes the event ``inventory_notification`` with the notification's parts."""
+        logger = self._logger or _default_logger()
+        log = logger.info if notification.kind is NotificationKind.RESOLVED else logger.warning
+        log("inventory_notification", **document(notification))
+
+
+def _default_logger() -> Any:  # noqa: ANN401 - as above
+    import structlog
+
+    return structlog.get_logger("inventory_sources")
