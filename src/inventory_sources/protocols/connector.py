@@ -26,7 +26,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from attrs import define, field, frozen
 
 from inventory_sources.errors import FetchTimeout, SyncCancelled
-from inventory_sources.payload import Payload
+from inventory_sources.payload import Evidence, Payload, Proof
 from inventory_sources.protocols.clock import Clock
 
 __all__ = ["CheckableConnector", "Connector", "FetchContext", "Fetched", "Head", "Progress"]
@@ -53,6 +53,7 @@ class FetchContext:
     :param cursor: what an earlier run left by ``next_cursor``, once that run's levels were applied.
     :param logger: a structlog logger bound to the source and run.
     :param cancelled: whether the sync was asked to stop or has lost its lease.
+    :param evidence: for connectors that yield plain records: what proves that they yielded all of them.
     """
 
     clock: Clock
@@ -64,6 +65,11 @@ class FetchContext:
     next_cursor: str | None = None
     cancelled: Callable[[], bool] = field(default=lambda: False)
     progress: Progress = field(default=_no_progress)
+    evidence: Evidence = field(factory=Evidence)
+
+    def prove(self, proof: Proof) -> None:
+        """Records that all records were yielded, such as ``Proof.LAST_PAGE`` after the last page."""
+        self.evidence = self.evidence.with_proof(proof)
 
     def remaining(self) -> float:
         """Seconds left until the deadline.

@@ -11,12 +11,12 @@ A mapper of one's own may yield plain :class:`~inventory_sources.batch.StockLeve
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from inventory_sources.batch import RawBatch, Rejection, StockBatch, StockLevel
 
@@ -39,11 +39,13 @@ class MapContext:
     :param now: the time of the sync, for refusing observations from the future.
     :param part: index of the input within the sync; goes into the batch's ``part`` column.
     :param keep_rejections: how many rejections of each kind to keep in full.
+    :param overrides: external identifiers that a person mapped by hand, to SKUs; they come before any identity rule.
     """
 
     now: datetime
     part: int = 0
     keep_rejections: int = 10_000
+    overrides: Mapping[str, str] = Factory(dict)
 
 
 class Mapper(Protocol):

@@ -1,0 +1,106 @@
+"""Typed objects to plain JSON values and back, strictly: a value of another type is an error, never converted."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from inventory_sources.errors import ConfigurationError, NotPortable
+from inventory_sources.frequency import Frequency
+from inventory_sources.secrets import Secret, SecretResolver
+
+__all__ = ["document_converter", "explain", "plain_document"]
+
+_SCALARS: tuple[tuple[type, tuple[type, ...]], ...] = (
+    (str, (str,)),
+    (bool, (bool,)),
+    (int, (int,)),
+    (float, (float, int)),
+)
+
+
+def document_converter(secrets: SecretResolver) -> Any:
+    """A strict cattrs converter: no unknown keys, no coercion, secrets by reference alone."""
+    from cattrs.preconf.json import make_converter
+
+    converter = make_converter(forbid_extra_keys=True)
+    for target, accepted in _SCALARS:
+        converter.register_structure_hook(target, _exactly(target, accepted))
+    converter.register_structure_hook(object, lambda value, _: value)
+    converter.register_structure_hook(timedelta, lambda value, _: timedelta(seconds=_number(value)))
+    converter.register_unstructure_hook(timedelta, lambda value: value.total_seconds())
+    converter.register_structure_hook(Decimal, lambda value, _: Decimal(_text(value)))
+    converter.register_unstructure_hook(Decimal, str)
+    converter.register_structure_hook(Secret, lambda value, _: Secret.reference(_text(value), secrets))
+    converter.register_unstructure_hook(Secret, _reference)
+    plain_frequency = converter.get_structure_hook(Frequency)
+    converter.register_structure_hook(
+        Frequency, lambda value, cls: Frequency.parse(value) if isinstance(value, str) else plain_frequency(value, cls)
+    )
+    converter.register_unstructure_hook_func(callable, _not_storable)
+    return converter
+
+
+def plain_document(value: object, secrets: SecretResolver) -> dict[str, object]:
+    """An attrs object as JSON gives it back.
+
+    :raises NotPortable: when it holds something that cannot be stored: a callable, a client, a secret's text.
+    """
+    try:
+        document: dict[str, object] = json.loads(json.dumps(document_converter(secrets).unstructure(value)))
+    except TypeError:
+        raise NotPortable(f"{type(value).__name__} holds an object that cannot be stored") from None
+    return document
+
+
+def explain(error: Exception) -> str:
+    """Each problem of a failed structuring with the path of the value, without the value itself."""
+    from cattrs import transform_error
+
+    return "; ".join(re.sub(r" @ \$\.?", " at ", line) for line in transform_error(error, format_exception=_plain))
+
+
+def _plain(error: BaseException, type_: type | None) -> str:
+    if isinstance(error, ConfigurationError):
+        return error.message
+    if isinstance(error, KeyError):
+        return f"required key {error} is missing"
+    extra = getattr(error, "extra_fields", None)
+    if extra:
+        return f"unknown keys: {', '.join(sorted(map(str, extra)))}"
+    return f"not a valid {getattr(type_, '__name__', type_)}"
+
+
+def _exactly(target: type, accepted: tuple[type, ...]) -> Callable[[object, object], Any]:
+    def structure(value: object, _: object) -> Any:
+        if type(value) not in accepted:
+            raise ConfigurationError(f"expected {target.__name__}, found {type(value).__name__}")
+        return target(value)
+
+    return structure
+
+
+def _number(value: object) -> float:
+    if type(value) not in (int, float):
+        raise ConfigurationError(f"expected a number of seconds, found {type(value).__name__}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _text(value: object) -> str:
+    if type(value) is not str:
+        raise ConfigurationError(f"expected text, found {type(value).__name__}")
+    return value
+
+
+def _reference(secret: Secret) -> str:
+    if secret.stored_as is None:
+        raise NotPortable("a secret held as text is not stored; use Secret.reference('env:NAME')")
+    return secret.stored_as
+
+
+def _not_storable(value: object) -> object:
+    raise NotPortable(f"a callable ({getattr(value, '__qualname__', type(value).__name__)}) is not stored")

@@ -1,0 +1,136 @@
+"""Writing a plan: only its changes, planned again where the sink has moved on, and counted as they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from inventory_sources.engine._intake import foreign_errors
+from inventory_sources.engine._lease import Lease
+from inventory_sources.engine._proposal import levels_frame
+from inventory_sources.errors import SinkError
+from inventory_sources.plan import Outcome, SyncPlan
+from inventory_sources.protocols.connector import Progress
+from inventory_sources.protocols.sink import ApplyContext, Changes, ItemOutcome
+from inventory_sources.run import RunCounts, SyncRun
+from inventory_sources.source import Source
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["MOVED_ON", "apply_plan"]
+
+#: The reason by which a sink says that a level is not the expected one any more.
+MOVED_ON = "moved_on"
+_ROUNDS = 3
+_KEY = ["sku", "location"]
+
+
+@frozen
+class _Target:
+    source: Source
+    context: ApplyContext
+
+
+def apply_plan(
+    source: Source, plan: SyncPlan, run: SyncRun, lease: Lease, *, progress: Progress, connection: object | None
+) -> SyncPlan:
+    """Writes the plan's changes; gives the plan with the outcomes and counts as they ended.
+
+    Items that the sink refused because its level has moved on since the plan are compared again and tried again, a
+    bounded number of times.
+
+    :raises SinkError: when nothing was written, for a sink with transactions.
+    :raises LeaseLost: when another worker owns the source.
+    """
+    context = ApplyContext(
+        source=source.name,
+        run_id=run.id,
+        epoch=run.epoch,
+        renew=lease.check,
+        progress=lambda done: progress("apply", "items", done),
+        connection=connection,
+    )
+    target = _Target(source, context)
+    exceptions = _write(target, plan)
+    for _ in range(_ROUNDS - 1):
+        moved = [item for item in exceptions if item.reason == MOVED_ON]
+        if not moved:
+            break
+        again = _compare_again(source, plan, moved)
+        settled = [item for item in exceptions if item.reason != MOVED_ON]
+        exceptions = [*settled, *_unchanged(again), *_write(target, again)]
+    return _with_outcomes(plan, exceptions)
+
+
+def _write(target: _Target, plan: SyncPlan) -> Sequence[ItemOutcome]:
+    changes = Changes(plan)
+    if not len(changes):
+        return ()
+    with foreign_errors(SinkError, "sink", target.source.sink):
+        return target.source.sink.apply(changes, target.context).exceptions
+
+
+def _compare_again(source: Source, plan: SyncPlan, moved: Sequence[ItemOutcome]) -> SyncPlan:
+    import polars as pl
+
+    keys = _key_frame(moved)
+    with foreign_errors(SinkError, "sink", source.sink):
+        levels = levels_frame(source.sink.levels(keys["sku"].unique().to_list()))
+    frame = (
+        plan.frame.join(keys, on=_KEY, how="semi")
+        .drop("old")
+        .join(levels.select(*_KEY, pl.col("quantity").alias("old")), on=_KEY, how="left")
+        .with_columns(
+            pl.when(pl.col("old").eq_missing(pl.col("new")))
+            .then(pl.lit(Outcome.UNCHANGED.value))
+            .otherwise(pl.lit(Outcome.CHANGED.value))
+            .cast(plan.frame.schema["outcome"])
+            .alias("outcome")
+        )
+        .select(plan.frame.columns)
+    )
+    return evolve(plan, frame=frame)
+
+
+def _unchanged(plan: SyncPlan) -> list[ItemOutcome]:
+    return [
+        ItemOutcome(item.sku, item.location, Outcome.UNCHANGED, "already_there")
+        for item in plan.items(Outcome.UNCHANGED)
+    ]
+
+
+def _key_frame(items: Sequence[ItemOutcome]) -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame([(item.sku, item.location) for item in items], schema=dict.fromkeys(_KEY, pl.String), orient="row")
+
+
+def _with_outcomes(plan: SyncPlan, exceptions: Sequence[ItemOutcome]) -> SyncPlan:
+    import polars as pl
+
+    if not exceptions:
+        return plan
+    ended = _key_frame(exceptions).with_columns(
+        pl.Series("ended", [item.outcome.value for item in exceptions], dtype=plan.frame.schema["outcome"])
+    )
+    frame = (
+        plan.frame.join(ended, on=_KEY, how="left", maintain_order="left")
+        .with_columns(pl.coalesce("ended", "outcome").alias("outcome"))
+        .drop("ended")
+    )
+    return evolve(plan, frame=frame, counts=_recount(plan.counts, frame))
+
+
+def _recount(counts: RunCounts, frame: pl.DataFrame) -> RunCounts:
+    import polars as pl
+
+    ended = dict(frame["outcome"].cast(pl.String).value_counts().iter_rows())
+    changed = frame.filter(pl.col("outcome") == Outcome.CHANGED.value)
+    return evolve(
+        counts,
+        **{outcome.value: ended.get(outcome.value, 0) for outcome in Outcome},
+        products_updated=changed["sku"].n_unique(),
+    )

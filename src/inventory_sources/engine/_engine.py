@@ -1,0 +1,374 @@
+"""SyncEngine: the verbs of the library."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from inventory_sources.clock import SystemClock
+from inventory_sources.engine._check import CheckReport, check_source
+from inventory_sources.engine._intake import IntakeRequest, take_in
+from inventory_sources.engine._lease import Lease
+from inventory_sources.engine._log import event_logger
+from inventory_sources.engine._outbox import dispatch
+from inventory_sources.engine._proposal import Background, propose
+from inventory_sources.engine._runs import Claimed, Runs
+from inventory_sources.engine._sources import SourceBook
+from inventory_sources.engine._sync import Sync
+from inventory_sources.errors import ConfigurationError, LeaseLost, SourceNotFound, StoreError
+from inventory_sources.plan import SyncPlan
+from inventory_sources.protocols.clock import Clock
+from inventory_sources.protocols.connector import Progress
+from inventory_sources.protocols.notifier import Notifier
+from inventory_sources.protocols.scheduler import Scheduler
+from inventory_sources.protocols.store import AuditEntry, HeldPlan, Retention, StateStore, StoredRejection
+from inventory_sources.registry import Registry
+from inventory_sources.run import SyncRun
+from inventory_sources.source import Source, SourceSpec
+from inventory_sources.status import (
+    Approve,
+    Pause,
+    RejectHeld,
+    Request,
+    RequestCancel,
+    Resume,
+    SourceState,
+)
+
+__all__ = ["SyncEngine"]
+
+_LEASE = timedelta(seconds=60)
+_SHORTEST_LEASE = timedelta(seconds=1)
+
+
+class SyncEngine:
+    """Runs syncs, keeps their state and answers for it; safe to share between threads.
+
+    The truth about what is due, running, failed and held is in the store, so any number of engines in any number of
+    processes may share one; each keeps nothing that another would need.
+
+    :param store: a state store, or the path or URL of a SQL one, such as ``state.db``.
+    :param registry: the host's names for its parts, needed to run a source in a process that did not make it.
+    :param notifier: is handed each notification; without one they wait in the outbox.
+    :param scheduler: is told when a source will be due.
+    :param lease: how long a claim lasts without renewal; a worker that is gone is noticed after it.
+    :param worker: names this process in the history.
+    :param logger: a structlog logger; the host's own configuration, or the standard logger, unless given.
+    """
+
+    def __init__(
+        self,
+        store: StateStore | str | Path,
+        *,
+        registry: Registry | None = None,
+        notifier: Notifier | None = None,
+        scheduler: Scheduler | None = None,
+        clock: Clock | None = None,
+        lease: timedelta = _LEASE,
+        worker: str | None = None,
+        logger: Any = None,
+    ) -> None:
+        if lease < _SHORTEST_LEASE:
+            raise ConfigurationError(f"a lease must be at least one second, not {lease}")
+        self._clock = clock or SystemClock()
+        self._store = _store(store, clock)
+        self._notifier = notifier
+        self._scheduler = scheduler
+        self._logger = logger or event_logger()
+        self._sources = SourceBook(self._store, registry or Registry())
+        self._runs = Runs(self._store, self._sources.rules, worker or f"{socket.gethostname()}:{os.getpid()}", lease)
+        self._running: dict[str, Lease] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+
+    # Sources
+
+    def add_source(self, source: Source | SourceSpec, *, exist_ok: bool = False, actor: str = "host") -> None:
+        """Registers a source. It is due at its schedule's next tick; "sync now" does not wait.
+
+        :param exist_ok: for hosts that declare their sources at each start: a source that is stored just like this is
+            left as it is, another one of this name is updated.
+        :raises SourceExists: when the name is taken.
+        :raises ConfigurationError: when a specification cannot be built.
+        """
+        if exist_ok and self._has(source.name):
+            if isinstance(source, SourceSpec) or not self._sources.attach(source):
+                self.update_source(source, actor=actor)
+            return
+        self._wake(source.name, self._sources.add(source, actor))
+
+    def update_source(self, source: Source | SourceSpec, *, actor: str = "host") -> None:
+        """Replaces a source's declaration: fences out a running sync, ends a retry ladder, drops a held plan.
+
+        :raises SourceNotFound: when there is none of this name.
+        """
+        stored = self._sources.stored(source, self._store.get(source.name).state)
+        state = self._runs.edit(stored, source.rules, actor)
+        self._sources.remember(source, stored)
+        self._stop_local(source.name)
+        self._wake(source.name, state)
+
+    def delete_source(self, name: str, *, actor: str = "host") -> None:
+        """Deletes a source with its history; its audit entries stay. A running sync is fenced out.
+
+        :raises SourceNotFound: when there is none.
+        """
+        self._store.remove(name, AuditEntry(name, "delete_source", actor, self._store.now()))
+        self._sources.forget(name)
+        self._stop_local(name)
+
+    def sources(self, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """Names of the sources in order, a page at a time."""
+        return self._store.names(after, limit)
+
+    # Looking before a first sync
+
+    def check(self, source: str | Source) -> CheckReport:
+        """Connects, reads, and says what columns are there, what mapping they suggest and how many rows match.
+
+        Takes a registered source's name or a source that is not registered yet; writes nothing.
+        """
+        made, state = self._resolve(source)
+        return check_source(made, self._request(made), Background.read(self._store, made.name, state))
+
+    def plan(self, source: str | Source) -> SyncPlan:
+        """A dry run: all of a sync but the writing.
+
+        :raises InventorySourcesError: when the feed cannot be taken in.
+        """
+        made, state = self._resolve(source)
+        intake = take_in(made, self._request(made))
+        return propose(made, intake, Background.read(self._store, made.name, state)).plan
+
+    # Syncing
+
+    def sync(self, name: str, *, progress: Callable[[str, str, int], None] | None = None) -> SyncRun:
+        """Syncs a source now, in this thread; starts its retry ladder anew.
+
+        While the source is syncing already, that run is given back, still going on.
+
+        :param progress: called with stage, unit (``bytes``, ``rows``, ``items``) and count as the sync goes on.
+        :raises SourceNotFound: when there is none of this name.
+        :raises NotPortable: when only another process can build it.
+        :raises LeaseLost: when the source was edited, deleted or taken over meanwhile.
+        """
+        self._sources.built(self._store.get(name))
+        claimed = self._runs.claim(name, manual=True)
+        run = self._run(claimed, progress) if isinstance(claimed, Claimed) else claimed
+        self.notify()
+        if run is None:
+            raise StoreError(f"the running sync of source {name!r} is not in the history")
+        return run
+
+    def run_due(self, limit: int = 100) -> list[SyncRun]:
+        """Runs what is due, one after the other, longest overdue first, and hands over notifications.
+
+        This is all that a cron job, a queue's task or a loop has to call; any number of callers may do so at once.
+        Sources that this process cannot build are left to those that can.
+
+        :param limit: how many to run at most.
+        """
+        done: list[SyncRun] = []
+        passed: set[str] = set()
+        while len(done) < limit and not self._stopping.is_set():
+            due = [name for name in self._store.due(len(passed) + limit) if name not in passed]
+            if not due:
+                break
+            for name in due[: limit - len(done)]:
+                passed.add(name)
+                run = self._run_if_due(name)
+                if run is not None:
+                    done.append(run)
+        self.notify()
+        return done
+
+    def request_sync(self, name: str, *, actor: str = "host") -> SourceState:
+        """Asks for a sync by whichever worker comes first; durable, and returns at once.
+
+        :raises SourceNotFound: when there is none.
+        """
+        return self._change(name, Request(), "request_sync", actor)
+
+    def cancel(self, name: str, *, actor: str = "host") -> None:
+        """Asks the running sync to stop; it does so at its next checkpoint, in whichever process it runs.
+
+        :raises IllegalTransition: when the source is not syncing.
+        """
+        self._change(name, RequestCancel(), "cancel", actor)
+        with self._lock:
+            lease = self._running.get(name)
+        if lease is not None:
+            lease.cancel()
+
+    def stop(self) -> None:
+        """Lets running syncs stop at their next checkpoint and give their sources back; no attempt is spent."""
+        self._stopping.set()
+
+    # Deciding
+
+    def pause(self, name: str, *, actor: str = "host") -> SourceState:
+        """No scheduled runs and no retries until resumed; "sync now" still works."""
+        return self._change(name, Pause(), "pause", actor)
+
+    def resume(self, name: str, *, actor: str = "host") -> SourceState:
+        """The schedule goes on; ticks missed meanwhile count as one."""
+        return self._change(name, Resume(), "resume", actor)
+
+    def held(self, name: str) -> HeldPlan | None:
+        """The plan that waits for a person, with what the guards said."""
+        return self._store.held(name)
+
+    def approve(self, name: str, digest: str, *, actor: str = "host") -> SourceState:
+        """Lets the held plan pass, once: the next sync applies what was looked at, without fetching again.
+
+        :raises ApprovalInvalid: when nothing is held, or a plan with another digest.
+        """
+        return self._change(name, Approve(digest), "approve", actor, digest)
+
+    def reject(self, name: str, digest: str, *, actor: str = "host") -> SourceState:
+        """Drops the held plan; the schedule goes on.
+
+        :raises ApprovalInvalid: when nothing is held, or a plan with another digest.
+        """
+        return self._change(name, RejectHeld(digest), "reject", actor, digest)
+
+    def map_sku(self, name: str, external: str, sku: str | None, *, actor: str = "host") -> None:
+        """Maps an external identifier of a source by hand, from the next sync on; ``None`` takes it back."""
+        detail = f"{external} -> {sku}"
+        self._store.override(name, external, sku, AuditEntry(name, "map_sku", actor, self._store.now(), detail))
+
+    # Asking
+
+    def status(self, name: str) -> SourceState:
+        """Where a source stands: status, reason, attempts, next run, last success, last failure.
+
+        :raises SourceNotFound: when there is none.
+        """
+        return self._store.get(name).state
+
+    def history(self, name: str, limit: int = 50, before: datetime | None = None) -> Sequence[SyncRun]:
+        """A source's runs, newest first."""
+        return self._store.runs(name, limit, before)
+
+    def rejections(self, run: SyncRun | str, after: int = 0, limit: int = 1000) -> Sequence[StoredRejection]:
+        """A run's rejected rows in order, a page at a time, each with its place, cells, reason and what to do."""
+        return self._store.rejections(run if isinstance(run, str) else run.id, after=after, limit=limit)
+
+    # Keeping house
+
+    def notify(self) -> int:
+        """Hands over the notifications that are due; gives how many."""
+        if self._notifier is None:
+            return 0
+        try:
+            return dispatch(self._store, self._notifier, self._logger)
+        except StoreError as error:
+            self._logger.warning("outbox_unavailable", code=error.code)
+            return 0
+
+    def purge(self, retention: Retention | None = None) -> Mapping[str, int]:
+        """Deletes what is older than the retention allows; gives the rows deleted by table."""
+        return self._store.purge(retention or Retention())
+
+    def close(self) -> None:
+        """Stops running syncs at their next checkpoint and frees the store."""
+        self.stop()
+        self._store.close()
+
+    def _run_if_due(self, name: str) -> SyncRun | None:
+        try:
+            self._sources.built(self._store.get(name))
+            claimed = self._runs.claim(name, manual=False)
+            return self._run(claimed, None) if isinstance(claimed, Claimed) else None
+        except (ConfigurationError, LeaseLost, StoreError) as error:
+            self._logger.warning("source_passed_over", source=name, code=error.code, message=error.message)
+            return None
+
+    def _run(self, claimed: Claimed, progress: Progress | None) -> SyncRun:
+        source = self._sources.built(claimed.stored)
+        logger = self._logger.bind(source=source.name, run=claimed.run.id, trigger=claimed.run.trigger.value)
+        lease = Lease(self._runs, claimed.run, self._clock, self._stopping.is_set)
+        with self._lock:
+            self._running[source.name] = lease
+        logger.info("sync_started")
+        try:
+            with lease:
+                sync = Sync(source, claimed, self._store, self._runs, lease, self._clock, logger)
+                sync.progress = _shielded(progress, logger)
+                run = sync.run()
+        finally:
+            with self._lock:
+                self._running.pop(source.name, None)
+        logger.info("sync_ended", result=run.result.value, rows=run.counts.rows, updated=run.products_updated)
+        if self._scheduler is not None:
+            self._wake(source.name, self._store.get(source.name).state)
+        return run
+
+    def _resolve(self, source: str | Source) -> tuple[Source, SourceState]:
+        if isinstance(source, Source):
+            return source, self._store.get(source.name).state if self._has(source.name) else SourceState()
+        stored = self._store.get(source)
+        return self._sources.built(stored), stored.state
+
+    def _request(self, source: Source) -> IntakeRequest:
+        known = self._has(source.name)
+        return IntakeRequest(
+            self._clock,
+            self._store.now(),
+            self._logger.bind(source=source.name),
+            lambda stage, unit, done: None,
+            overrides=self._store.overrides(source.name) if known else {},
+        )
+
+    def _change(self, name: str, event: Any, action: str, actor: str, detail: str = "") -> SourceState:
+        state = self._runs.change(name, event, action, actor, detail)
+        self._wake(name, state)
+        return state
+
+    def _wake(self, name: str, state: SourceState) -> None:
+        if self._scheduler is None or state.wake_at is None:
+            return
+        try:
+            self._scheduler.wake_at(name, state.wake_at)
+        except Exception as error:
+            self._logger.warning("scheduler_failed", source=name, error=type(error).__name__)
+
+    def _has(self, name: str) -> bool:
+        try:
+            self._store.get(name)
+        except SourceNotFound:
+            return False
+        return True
+
+    def _stop_local(self, name: str) -> None:
+        with self._lock:
+            lease = self._running.get(name)
+        if lease is not None:
+            lease.lose()
+
+
+def _store(store: StateStore | str | Path, clock: Clock | None) -> StateStore:
+    if not isinstance(store, (str, Path)):
+        return store
+    from inventory_sources.stores.sql import SqlStateStore
+
+    return SqlStateStore(str(store), clock=clock)
+
+
+def _shielded(progress: Progress | None, logger: Any) -> Progress:
+    """A host's callback that cannot break a sync."""
+    if progress is None:
+        return lambda stage, unit, done: None
+
+    def call(stage: str, unit: str, done: int) -> None:
+        try:
+            progress(stage, unit, done)
+        except Exception as error:
+            logger.warning("progress_callback_failed", error=type(error).__name__)
+
+    return call

@@ -1,0 +1,248 @@
+"""From source to stock batch: fetch, decode and map, everything before anything is compared."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from attrs import Factory, define, frozen
+
+from inventory_sources.batch import RawBatch, StockBatch
+from inventory_sources.errors import (
+    ClockSkewed,
+    ConfigurationError,
+    DecodeError,
+    FetchError,
+    InventorySourcesError,
+    MappingError,
+    Recovery,
+)
+from inventory_sources.mappers import concat_batches, resolve_duplicates
+from inventory_sources.payload import Evidence, Payload
+from inventory_sources.protocols.clock import Clock
+from inventory_sources.protocols.connector import Fetched, FetchContext, Progress
+from inventory_sources.protocols.decoder import DecodeContext
+from inventory_sources.protocols.mapper import MapContext
+from inventory_sources.source import Source
+
+__all__ = ["Intake", "IntakeRequest", "fetch_context", "foreign_errors", "take_in"]
+
+#: Inputs observed later than this after the sync's start are refused.
+_FUTURE = timedelta(minutes=5)
+_RECORDS = 10_000
+
+
+@frozen
+class IntakeRequest:
+    """What an intake needs beside the source.
+
+    :param started_at: the moment before the fetch, on the store's clock.
+    """
+
+    clock: Clock
+    started_at: datetime
+    logger: Any
+    progress: Progress
+    cursor: str | None = None
+    overrides: Mapping[str, str] = Factory(dict)
+    cancelled: Callable[[], bool] = lambda: False
+
+
+@frozen
+class Intake:
+    """A whole feed, mapped, with what is known about it.
+
+    :param input_as_of: the time of each input that carries one, by part.
+    :param started_at: stands for inputs that carry none.
+    """
+
+    batch: StockBatch
+    rows: int
+    evidence: Evidence
+    input_as_of: tuple[datetime | None, ...]
+    started_at: datetime
+    cursor: str | None = None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Origins, in order."""
+        return tuple(origin for origin, _ in self.batch.origins)
+
+
+@contextmanager
+def fetch_context(source: Source, request: IntakeRequest) -> Iterator[FetchContext]:
+    """The context for one fetch, with a spool folder that is removed afterwards."""
+    spool = Path(tempfile.mkdtemp(prefix="inventory-sources-"))
+    try:
+        yield FetchContext(
+            clock=request.clock,
+            started_at=request.started_at,
+            deadline=request.clock.monotonic() + source.timeout / timedelta(seconds=1),
+            spool=spool,
+            logger=request.logger,
+            cursor=request.cursor,
+            cancelled=request.cancelled,
+            progress=request.progress,
+        )
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
+
+
+def take_in(source: Source, request: IntakeRequest) -> Intake:
+    """Fetches, decodes and maps the whole feed.
+
+    :raises InventorySourcesError: with nothing used, when any part of it fails.
+    """
+    with fetch_context(source, request) as context:
+        reader = _Reader(source, request, context)
+        # All of the input arrives before any of it is read: a decoder must not run while a connection may still break.
+        for fetched in _gather(source, context):
+            reader.read(fetched)
+        return reader.finish()
+
+
+def _gather(source: Source, context: FetchContext) -> list[Payload | list[Mapping[str, object]]]:
+    gathered: list[Payload | list[Mapping[str, object]]] = []
+    with foreign_errors(FetchError, "connector", source.connector):
+        for item in source.connector.fetch(context):
+            context.checkpoint()
+            _gather_one(source, item, gathered)
+    return gathered
+
+
+def _gather_one(source: Source, item: Fetched, gathered: list[Payload | list[Mapping[str, object]]]) -> None:
+    if isinstance(item, Payload):
+        gathered.append(item)
+    elif isinstance(item, bytes):
+        gathered.append(Payload(f"{source.name} part {len(gathered) + 1}", item, size=len(item)))
+    elif isinstance(item, Mapping):
+        if not gathered or not isinstance(gathered[-1], list):
+            gathered.append([])
+        gathered[-1].append(item)  # type: ignore[union-attr]
+    else:
+        raise FetchError(
+            f"the connector yielded {type(item).__name__}",
+            guidance="A connector yields Payload objects, bytes, or records as mappings.",
+            recovery=Recovery.STOP,
+        )
+
+
+@define
+class _Reader:
+    """Decodes and maps inputs one after the other."""
+
+    source: Source
+    request: IntakeRequest
+    context: FetchContext
+    batches: list[StockBatch] = Factory(list)
+    origins: list[tuple[str, str]] = Factory(list)
+    evidence: list[Evidence] = Factory(list)
+    times: list[datetime | None] = Factory(list)
+    rows: int = 0
+
+    def read(self, fetched: Payload | list[Mapping[str, object]]) -> None:
+        """One input, or one series of plain records."""
+        if isinstance(fetched, Payload):
+            self._read_payload(fetched)
+        else:
+            self._read_records(fetched)
+
+    def finish(self) -> Intake:
+        """The whole feed, duplicates settled."""
+        mapper = self.source.mapper
+        with foreign_errors(MappingError, "mapper", mapper):
+            whole = resolve_duplicates(concat_batches(self.batches), mapper.duplicates)
+        whole.origins = tuple(self.origins)
+        evidence = Evidence.all_of(self.evidence)
+        self.request.progress("map", "rows", self.rows)
+        return Intake(
+            whole, self.rows, evidence, tuple(self.times), self.request.started_at, self.context.next_cursor
+        )
+
+    def _read_payload(self, payload: Payload) -> None:
+        decoder = self.source.decoder
+        if decoder is None:
+            raise ConfigurationError(
+                f"the connector gave bytes ({payload.origin}), and source {self.source.name!r} has no decoder",
+                guidance="Declare a decoder, such as CsvDecoder() or JsonDecoder().",
+            )
+        _refuse_future(payload, self.request.started_at)
+        decoding = DecodeContext(
+            select=self.source.mapper.select, evidence=payload.evidence, checkpoint=self.context.checkpoint
+        )
+        part = len(self.origins)
+        self.origins.append((payload.origin, "line"))
+        with foreign_errors(DecodeError, "decoder", decoder):
+            for raw in decoder.decode(payload, decoding):
+                self._map(raw, part)
+        self.evidence.append(decoding.evidence)
+        self.times.append(payload.as_of)
+
+    def _read_records(self, records: list[Mapping[str, object]]) -> None:
+        part, origin = len(self.origins), f"records of {self.source.name}"
+        self.origins.append((origin, "record"))
+        for first in range(0, len(records), _RECORDS):
+            raw = RawBatch.from_records(islice(records, first, first + _RECORDS), origin, first=first + 1)
+            self.source.mapper.select(raw.frame.columns)
+            self._map(raw, part)
+        self.evidence.append(self.context.evidence)
+        self.times.append(None)
+
+    def _map(self, raw: RawBatch, part: int) -> None:
+        self.context.checkpoint()
+        self.origins[part] = (raw.origin, raw.unit)
+        self.rows += raw.rows
+        self.request.progress("decode", "rows", self.rows)
+        mapping = MapContext(self.request.started_at, part, overrides=self.request.overrides)
+        with foreign_errors(MappingError, "mapper", self.source.mapper):
+            mapped = self.source.mapper.map(raw, mapping)
+            self.batches.append(mapped if isinstance(mapped, StockBatch) else _collect(mapped, raw, part))
+
+
+def _collect(mapped: Iterable[Any], raw: RawBatch, part: int) -> StockBatch:
+    """A batch of what a plain mapper yields, which never sees rows that could not be read as rows."""
+    import polars as pl
+
+    batch = StockBatch.from_levels(mapped)
+    batch.frame = batch.frame.with_columns(pl.lit(part, pl.UInt32).alias("part"))
+    batch.rejections.merge(raw.damaged)
+    batch.unidentified += raw.damaged.total
+    return batch
+
+
+def _refuse_future(payload: Payload, now: datetime) -> None:
+    if payload.as_of is None:
+        return
+    if payload.as_of.tzinfo is None:
+        raise FetchError(
+            f"{payload.origin}: the connector gave a time without a zone",
+            guidance="A payload's as_of must be an aware datetime.",
+            recovery=Recovery.STOP,
+        )
+    if payload.as_of > now + _FUTURE:
+        ahead = payload.as_of - now
+        raise ClockSkewed(f"{payload.origin} says it was written {ahead} from now")
+
+
+@contextmanager
+def foreign_errors(cls: type[InventorySourcesError], role: str, part: object) -> Iterator[None]:
+    """Turns an exception that is not of our tree into ``cls``: type and place alone, as its text may hold a secret."""
+    try:
+        yield
+    except InventorySourcesError:
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise cls(
+            f"the {role} {type(part).__name__} raised {type(error).__name__} at {Path(last.filename).name}:{last.lineno}",
+            guidance="Mend the part, or let it raise one of this library's errors to say more.",
+            recovery=Recovery.RETRY,
+        ) from None
+

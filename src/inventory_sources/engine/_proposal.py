@@ -1,0 +1,111 @@
+"""From stock batch to plan: what the sink holds now, what was observed before, what the guards say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from inventory_sources.batch import StockBatch
+from inventory_sources.engine._intake import Intake, foreign_errors
+from inventory_sources.engine._planning import PlanSettings, Proposal, make_plan
+from inventory_sources.errors import SinkError
+from inventory_sources.feed import AbsencePolicy, FeedScope
+from inventory_sources.ledger import Ledger
+from inventory_sources.plan import SyncPlan
+from inventory_sources.protocols.sink import CurrentLevel, SinkTraits
+from inventory_sources.protocols.store import StateStore
+from inventory_sources.source import Source
+from inventory_sources.status import SourceState
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Background", "propose", "read_levels"]
+
+#: Feeds of more SKUs than this read the whole stock table, which costs less than asking for each.
+_ASK_FOR_ALL = 20_000
+
+
+@frozen
+class Background:
+    """What the state store knows of a source before a plan is made."""
+
+    state: SourceState
+    ledger: Ledger
+    unmapped: frozenset[str]
+
+    @classmethod
+    def read(cls, store: StateStore, name: str, state: SourceState) -> Background:
+        """Reads it."""
+        return cls(state, Ledger.load(store.ledger(name)), frozenset(_unmapped(store, name)))
+
+    def resolved_by(self, plan: SyncPlan) -> list[str]:
+        """Identifiers that were unmapped before and are planned now."""
+        return sorted(self.unmapped & set(plan.frame["sku"].to_list())) if self.unmapped else []
+
+
+def _unmapped(store: StateStore, name: str) -> Iterable[str]:
+    after = ""
+    while page := store.unmapped(name, after=after, limit=10_000):
+        yield from (entry.sku for entry in page)
+        after = page[-1].sku
+
+
+def propose(source: Source, intake: Intake, background: Background) -> Proposal:
+    """The plan for an intake, judged by the source's guards; nothing is written.
+
+    :raises SinkError: when the sink is not as declared or cannot be read.
+    """
+    with foreign_errors(SinkError, "sink", source.sink):
+        traits = source.sink.describe()
+        levels = read_levels(source, intake.batch, background.ledger)
+    settings = PlanSettings(
+        source=source.name,
+        config_version=background.state.config_version,
+        feed=source.feed,
+        traits=traits,
+        guards=source.guards,
+        evidence=intake.evidence,
+        rows=intake.rows,
+        input_as_of=intake.input_as_of,
+        fallback_as_of=intake.started_at,
+        baseline_rows=background.state.baseline_rows,
+        known_unmapped=background.unmapped,
+        products=_products(source, intake.batch, traits),
+    )
+    return make_plan(intake.batch, levels, background.ledger, settings)
+
+
+def read_levels(source: Source, batch: StockBatch, ledger: Ledger) -> pl.DataFrame:
+    """The sink's levels of the SKUs that the batch or, where absence counts, the ledger names."""
+    absence = source.feed.scope is FeedScope.SNAPSHOT and source.feed.absent is AbsencePolicy.ZERO
+    count = max(batch.frame.height, ledger.frame.height if absence else 0)
+    skus = None
+    if count <= _ASK_FOR_ALL:
+        named = batch.frame["sku"].unique()
+        skus = (named.append(ledger.frame["sku"]).unique() if absence else named).to_list()
+    with foreign_errors(SinkError, "sink", source.sink):
+        return levels_frame(source.sink.levels(skus))
+
+
+def levels_frame(levels: pl.DataFrame | Iterable[CurrentLevel]) -> pl.DataFrame:
+    """The columns of what a sink gave, whichever way it gave it."""
+    import polars as pl
+
+    from inventory_sources.batch import batch_schema
+
+    if isinstance(levels, pl.DataFrame):
+        return levels
+    schema = {name: kind for name, kind in batch_schema().items() if name in ("sku", "location", "quantity", "as_of")}
+    rows = [(level.sku, level.location, level.quantity, level.as_of) for level in levels]
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _products(source: Source, batch: StockBatch, traits: SinkTraits) -> frozenset[str] | None:
+    """SKUs of the batch that the catalog knows; ``None`` where the stock table's keys are the catalog."""
+    if source.catalog is None:
+        return None
+    with foreign_errors(SinkError, "catalog", source.catalog):
+        return frozenset(source.catalog.known(batch.frame["sku"].unique().to_list()))

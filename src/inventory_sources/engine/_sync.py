@@ -1,0 +1,223 @@
+"""One sync: take in, propose, guard, apply, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, evolve, field
+
+from inventory_sources.batch import RejectionKind
+from inventory_sources.engine._applying import apply_plan
+from inventory_sources.engine._held import pack_intake, unpack_intake
+from inventory_sources.engine._intake import Intake, IntakeRequest, take_in
+from inventory_sources.engine._lease import Lease
+from inventory_sources.engine._planning import Proposal
+from inventory_sources.engine._proposal import Background, propose
+from inventory_sources.engine._runs import Claimed, Ending, Runs
+from inventory_sources.errors import (
+    InventorySourcesError,
+    LeaseLost,
+    RateLimited,
+    Recovery,
+    SourceNotFound,
+    StoreUnavailable,
+    SyncCancelled,
+)
+from inventory_sources.feed import FeedScope
+from inventory_sources.plan import SyncPlan, VerdictAction
+from inventory_sources.protocols.clock import Clock
+from inventory_sources.protocols.connector import Progress
+from inventory_sources.protocols.sink import SinkLevel
+from inventory_sources.protocols.store import HeldPlan, StateChange, StateStore, Transaction, UnmappedSku
+from inventory_sources.run import Failure, RunResult, SyncRun
+from inventory_sources.source import Source
+from inventory_sources.status import Cancel, Fail, Hold, Release, SourceState, Succeed
+
+__all__ = ["Sync"]
+
+#: A COMMIT whose outcome is unknown is asked for again; finishing twice changes nothing.
+_FINISH_TRIES = 3
+
+
+@define
+class Sync:
+    """One claimed run of a source, from the fetch to the history."""
+
+    source: Source
+    claimed: Claimed
+    store: StateStore
+    runs: Runs
+    lease: Lease
+    clock: Clock
+    logger: Any
+    progress: Progress = field(default=lambda stage, unit, done: None)
+
+    def run(self) -> SyncRun:
+        """Runs it and records how it ended.
+
+        :raises LeaseLost: when another worker owns the source; this one wrote nothing more.
+        :raises StoreUnavailable: when the end could not be recorded; the lease will expire and the run be rescued.
+        """
+        try:
+            return self._go()
+        except (LeaseLost, SourceNotFound):
+            self.logger.warning("sync_fenced_out")
+            raise
+        except SyncCancelled:
+            return self._stop()
+        except InventorySourcesError as error:
+            return self._fail(error)
+        except (KeyboardInterrupt, SystemExit):
+            self._finish(lambda tx: self._release())
+            raise
+        except Exception as error:
+            self.logger.exception("sync_crashed")
+            return self._fail(_unexpected(error))
+
+    def _go(self) -> SyncRun:
+        name, state = self.source.name, self.claimed.state
+        held = self.store.held(name) if state.approved_digest else None
+        intake = self._take_in() if held is None else unpack_intake(held.batch)
+        self.lease.check()
+        background = Background.read(self.store, name, state)
+        proposal = propose(self.source, intake, background)
+        if proposal.plan.held and not (held is not None and self._approved(proposal.plan, held)):
+            return self._hold(intake, proposal)
+        self.lease.renew()
+        if proposal.traits.level is SinkLevel.SHARED_TRANSACTION:
+            return self._finish(
+                lambda tx: self._succeed(intake, background, self._apply(proposal.plan, tx.connection))
+            )
+        applied = self._apply(proposal.plan, None)
+        return self._finish(lambda tx: self._succeed(intake, background, applied))
+
+    def _take_in(self) -> Intake:
+        state = self.claimed.state
+        return take_in(
+            self.source,
+            IntakeRequest(
+                self.clock,
+                self.claimed.run.started_at,
+                self.logger,
+                self.progress,
+                cursor=state.cursor,
+                overrides=self.store.overrides(self.source.name),
+                cancelled=self.lease.cancelled,
+            ),
+        )
+
+    def _approved(self, plan: SyncPlan, held: HeldPlan) -> bool:
+        """Whether a person let this very plan pass, and no guard objects that did not object then."""
+        objecting = {verdict.guard for verdict in plan.verdicts if verdict.action is VerdictAction.HOLD}
+        objected = {figure.partition(":")[0] for figure in held.figures}
+        return plan.digest == self.claimed.state.approved_digest and objecting <= objected
+
+    def _apply(self, plan: SyncPlan, connection: object | None) -> SyncPlan:
+        return apply_plan(
+            self.source, plan, self.claimed.run, self.lease, progress=self.progress, connection=connection
+        )
+
+    def _succeed(self, intake: Intake, background: Background, applied: SyncPlan) -> Ending:
+        run = evolve(self._record(intake, applied), result=RunResult.COMPLETED)
+        whole = self.source.feed.scope is FeedScope.SNAPSHOT
+        event = Succeed(run.id, run.epoch, baseline_rows=intake.rows if whole else None, cursor=intake.cursor)
+        ledger = observations(background.ledger, applied)
+
+        def extras(state: SourceState) -> StateChange:
+            change = self._learned(state, applied)
+            change.ledger = ledger
+            change.resolved = background.resolved_by(applied)
+            change.drop_held = background.state.held_digest is not None
+            return change
+
+        return Ending(event, run, extras)
+
+    def _hold(self, intake: Intake, proposal: Proposal) -> SyncRun:
+        plan = proposal.plan
+        figures = tuple(
+            f"{verdict.guard}: {verdict.message}" for verdict in plan.verdicts if verdict.action is VerdictAction.HOLD
+        )
+        digest, run = plan.digest, self.claimed.run
+        record = evolve(self._record(intake, plan), result=RunResult.HELD, digest=digest)
+        batch = pack_intake(intake)
+        summary = "; ".join(verdict.message for verdict in plan.verdicts if verdict.action is VerdictAction.HOLD)
+
+        def ending(tx: Transaction) -> Ending:
+            held = HeldPlan(digest, run.id, tx.now, figures, batch)
+
+            def extras(state: SourceState) -> StateChange:
+                change = self._learned(state, plan)
+                change.held = held
+                return change
+
+            return Ending(Hold(run.id, run.epoch, digest, summary), record, extras)
+
+        return self._finish(ending)
+
+    def _record(self, intake: Intake, plan: SyncPlan) -> SyncRun:
+        return evolve(
+            self.claimed.run,
+            counts=plan.counts,
+            as_of=plan.as_of,
+            inputs=intake.inputs,
+            evidence=str(intake.evidence),
+            warnings=plan.warnings,
+        )
+
+    def _learned(self, state: SourceState, plan: SyncPlan) -> StateChange:
+        """The rejections, and the unmapped identifiers among them, of a run that read its input."""
+        now = self.claimed.run.started_at
+        kept = plan.rejections.kept
+        unmapped = {
+            rejection.sku: UnmappedSku(rejection.sku, now, now, rejection.quantity, str(rejection.place))
+            for rejection in kept
+            if rejection.kind is RejectionKind.UNMAPPED and rejection.sku
+        }
+        return StateChange(
+            state, rejections_of=self.claimed.run.id, rejections=kept, unmapped=tuple(unmapped.values())
+        )
+
+    def _fail(self, error: InventorySourcesError) -> SyncRun:
+        run = self.claimed.run
+        retry_after = error.retry_after if isinstance(error, RateLimited) else None
+        self.logger.warning("sync_failed", code=error.code, message=error.message)
+
+        def ending(tx: Transaction) -> Ending:
+            failure = Failure.of(error, tx.now)
+            event = Fail(run.id, run.epoch, failure, error.recovery, retry_after)
+            return Ending(event, evolve(run, result=RunResult.FAILED, failure=failure))
+
+        return self._finish(ending)
+
+    def _stop(self) -> SyncRun:
+        if self.lease.lost:
+            raise LeaseLost(f"run {self.claimed.run.id} lost its lease on source {self.source.name!r}")
+        return self._finish(lambda tx: self._release() if self.lease.released else self._cancel())
+
+    def _release(self) -> Ending:
+        run = self.claimed.run
+        return Ending(Release(run.id, run.epoch), evolve(run, result=RunResult.CANCELLED))
+
+    def _cancel(self) -> Ending:
+        run = self.claimed.run
+        return Ending(Cancel(run.id, run.epoch), evolve(run, result=RunResult.CANCELLED))
+
+    def _finish(self, ending: Callable[[Transaction], Ending]) -> SyncRun:
+        for tries_left in reversed(range(_FINISH_TRIES)):
+            try:
+                return self.runs.finish(self.claimed.run, ending)
+            except StoreUnavailable:
+                if not tries_left:
+                    raise
+        raise AssertionError("unreachable")
+
+
+def _unexpected(error: Exception) -> InventorySourcesError:
+    return InventorySourcesError(
+        f"{type(error).__name__} inside the sync",
+        guidance="The log has the traceback; if it is this library's, please report it.",
+        recovery=Recovery.RETRY,
+    )
+
+

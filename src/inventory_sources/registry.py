@@ -1,0 +1,173 @@
+"""Registry: names of parts to what makes them. An object that the host owns, not a global.
+
+A registered *class* is built from a source's stored options, which cattrs types strictly; a registered *object* (the
+host's sink, for one) is used as it is and takes no options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import attrs
+from attrs import define, field
+
+from inventory_sources._documents import document_converter, explain, plain_document
+from inventory_sources.errors import ConfigurationError, NotPortable, UnknownPart
+from inventory_sources.secrets import SecretResolver, default_secrets
+from inventory_sources.source import Part, Source, SourceSpec
+
+__all__ = ["Registry"]
+
+_STAGES = ("connector", "decoder", "mapper", "guard", "sink", "catalog")
+
+_STANDARD: dict[str, dict[str, str]] = {
+    "connector": {
+        "file": "inventory_sources.connectors:FileConnector",
+        "http": "inventory_sources.connectors:HttpConnector",
+    },
+    "decoder": {
+        "csv": "inventory_sources.formats:CsvDecoder",
+        "json": "inventory_sources.formats:JsonDecoder",
+        "jsonl": "inventory_sources.formats:JsonLinesDecoder",
+    },
+    "mapper": {"columns": "inventory_sources.mappers:Columns"},
+    "guard": {
+        "empty_feed": "inventory_sources.guards:EmptyFeed",
+        "shrunk_feed": "inventory_sources.guards:ShrunkFeed",
+        "mass_zero": "inventory_sources.guards:MassZero",
+        "mass_change": "inventory_sources.guards:MassChange",
+        "low_match": "inventory_sources.guards:LowMatch",
+    },
+}
+
+
+@define
+class Registry:
+    """Names of parts to what makes them; begins with the library's own.
+
+    :param secrets: finds the secrets that options refer to, such as ``env:ERP_TOKEN``.
+    """
+
+    secrets: SecretResolver = field(factory=default_secrets)
+    _parts: dict[tuple[str, str], object] = field(factory=dict, init=False)
+
+    def register(self, stage: str, name: str, part: object) -> None:
+        """Gives a class (built from options) or an object (used as it is) a name.
+
+        :param stage: ``connector``, ``decoder``, ``mapper``, ``guard``, ``sink`` or ``catalog``.
+        :raises ConfigurationError: when the stage is unknown or the name is taken by another part.
+        """
+        if stage not in _STAGES:
+            raise ConfigurationError(f"there is no stage {stage!r}", guidance=f"Use one of {', '.join(_STAGES)}.")
+        taken = self._parts.get((stage, name))
+        if name in _STANDARD.get(stage, {}) or (taken is not None and taken is not part):
+            raise ConfigurationError(f"the {stage} name {name!r} is taken", guidance="Choose another name.")
+        if isinstance(part, type) and not attrs.has(part):
+            raise ConfigurationError(
+                f"{stage} {name!r}: {part.__name__} cannot be built from options",
+                guidance="Make it an attrs class whose fields are its options, or register an object.",
+            )
+        self._parts[stage, name] = part
+
+    def build(self, spec: SourceSpec) -> Source:
+        """The source that a specification describes.
+
+        :raises NotPortable: when it was made of objects that no registry knows.
+        :raises UnknownPart: when a name is not registered here.
+        :raises ConfigurationError: when an option is unknown or of the wrong type, naming it.
+        """
+        if not spec.portable:
+            raise NotPortable(f"source {spec.name!r} holds parts that only the process that made it has")
+        stages: dict[str, Any] = {
+            stage: self._make(stage, part)
+            for stage, part in (
+                ("connector", spec.connector),
+                ("decoder", spec.decoder),
+                ("mapper", spec.mapper),
+                ("sink", spec.sink),
+                ("catalog", spec.catalog),
+            )
+            if part is not None
+        }
+        if spec.guards is not None:
+            stages["guards"] = tuple(self._make("guard", part) for part in spec.guards)
+        return Source(
+            name=spec.name,
+            feed=spec.feed,
+            frequency=spec.frequency,
+            retry=spec.retry,
+            timeout=spec.timeout,
+            **stages,
+        )
+
+    def describe(self, source: Source) -> SourceSpec:
+        """The specification of a source; not portable where a part is neither registered nor storable."""
+        portable = True
+        parts: dict[str, Any] = {}
+        for stage in ("connector", "decoder", "mapper", "sink", "catalog"):
+            part = getattr(source, stage)
+            parts[stage], stored = self._describe(stage, part) if part is not None else (None, True)
+            portable = portable and stored
+        guards = [self._describe("guard", guard) for guard in source.guards]
+        return SourceSpec(
+            name=source.name,
+            feed=source.feed,
+            guards=tuple(part for part, _ in guards),
+            frequency=source.frequency,
+            retry=source.retry,
+            timeout=source.timeout,
+            portable=portable and all(stored for _, stored in guards),
+            **parts,
+        )
+
+    def document(self, spec: SourceSpec) -> Mapping[str, object]:
+        """A specification as plain JSON values."""
+        return plain_document(spec, self.secrets)
+
+    def spec(self, document: Mapping[str, object]) -> SourceSpec:
+        """A specification from plain JSON values.
+
+        :raises ConfigurationError: naming each value that is unknown, missing or of the wrong type.
+        """
+        return self._structure(document, SourceSpec, "source")
+
+    def _make(self, stage: str, part: Part) -> object:
+        found = self._find(stage, part.name)
+        if isinstance(found, type):
+            return self._structure(part.options, found, f"{stage} {part.name!r}")
+        if part.options:
+            raise ConfigurationError(f"{stage} {part.name!r} is an object of the host's and takes no options")
+        return found
+
+    def _structure(self, document: object, cls: type[Any], what: str) -> Any:
+        try:
+            return document_converter(self.secrets).structure(document, cls)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            raise ConfigurationError(f"{what}: {explain(error)}") from None
+
+    def _find(self, stage: str, name: str) -> object:
+        found = self._parts.get((stage, name))
+        if found is not None:
+            return found
+        target = _STANDARD.get(stage, {}).get(name)
+        if target is None:
+            known = sorted([*_STANDARD.get(stage, {}), *(key for kind, key in self._parts if kind == stage)])
+            raise UnknownPart(f"no {stage} is registered as {name!r}; registered: {', '.join(known) or 'none'}")
+        module, _, attribute = target.partition(":")
+        return getattr(import_module(module), attribute)
+
+    def _describe(self, stage: str, part: object) -> tuple[Part, bool]:
+        for (kind, name), registered in self._parts.items():
+            if kind == stage and registered is part:
+                return Part(name), True
+        for name in (*_STANDARD.get(stage, {}), *(key for kind, key in self._parts if kind == stage)):
+            if self._find(stage, name) is type(part):
+                try:
+                    return Part(name, plain_document(part, self.secrets)), True
+                except NotPortable:
+                    return Part(name), False
+        return Part(f"local:{type(part).__qualname__}"), False
