@@ -106,8 +106,9 @@ class Exchange:
             if isinstance(event, h11.Data):
                 yield bytes(event.data)
 
-    def _send(self, request: h11.Request) -> None:
-        data = (self._http.send(request) or b"") + (self._http.send(h11.EndOfMessage()) or b"")
+    def _send(self, request: h11.Request, content: bytes) -> None:
+        events = (request, h11.Data(data=content), h11.EndOfMessage())
+        data = b"".join(self._http.send(event) or b"" for event in events)
         self._socket.settimeout(self._wait())
         try:
             self._socket.sendall(data)

@@ -44,6 +44,7 @@ def spool(chunks: Iterable[bytes], context: FetchContext, *, origin: str, max_by
     :raises SyncCancelled: when the sync was asked to stop.
     :raises FetchTimeout: when the sync's deadline has passed.
     """
+    context.checkpoint()
     path = _new_file(context)
     try:
         return _write(path, chunks, context, origin=origin, max_bytes=max_bytes)

@@ -116,6 +116,8 @@ class ScriptedHttpServer:
     :param script: answers in order, the last of which is repeated, or a function from request to answer; it is called
         by one thread at a time.
     :param tls: the server's side of TLS.
+    :ivar host: the address it listens on.
+    :ivar port: the port it listens on, a free one.
     """
 
     def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
@@ -125,17 +127,9 @@ class ScriptedHttpServer:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._listener = socket.create_server((host, 0))
+        self._address: tuple[str, int] = self._listener.getsockname()[:2]
+        self.host, self.port = self._address
         self._threads = [threading.Thread(target=self._accept, name="scripted-http", daemon=True)]
-
-    @property
-    def host(self) -> str:
-        """The address it listens on."""
-        return str(self._listener.getsockname()[0])
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return int(self._listener.getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -157,7 +151,7 @@ class ScriptedHttpServer:
     ) -> None:
         self._closed.set()
         # Closing a listener does not wake its accept on every system; a connection does.
-        with suppress(OSError), socket.create_connection(self._listener.getsockname()[:2], timeout=1):
+        with suppress(OSError), socket.create_connection(self._address, timeout=1):
             pass
         for thread in list(self._threads):
             thread.join(timeout=5)
