@@ -1,0 +1,332 @@
+"""Reading delimited text at two speeds with one result.
+
+The ``csv`` module decides what a text says. polars reads several times faster but otherwise: it fills short rows with
+null, skips empty lines, joins lines at a stray quote and knows no line numbers. So it is only given blocks whose
+*shape* (all that the text has of delimiters, line ends, quotes and NULs) is one and the same line over and over: there
+the two cannot differ. Every other block goes through ``csv``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+import polars as pl
+from attrs import define, field, frozen
+
+from inventory_sources.batch import RawBatch
+from inventory_sources.errors import (
+    HeadingInvalid,
+    InputIncomplete,
+    InputTooLarge,
+    InventorySourcesError,
+    StructureInvalid,
+)
+from inventory_sources.formats._headings import check_headings, likely_delimiter
+from inventory_sources.formats._tally import Damage, Tally, selected
+from inventory_sources.formats._text import BLOCK_BYTES, Block, Codec, blocks, resolve
+from inventory_sources.payload import Payload
+from inventory_sources.protocols.decoder import DecodeContext
+
+if TYPE_CHECKING:
+    from inventory_sources.formats._csv import CsvDecoder
+
+__all__ = ["CsvReading"]
+
+#: Rows of a batch that ``csv`` reads, to bound the memory that Python's own texts take.
+_BATCH_ROWS = 50_000
+
+
+@define
+class _Lines:
+    """The physical lines of the blocks as ``csv`` asks for them, block by block.
+
+    :param number: of the line given last.
+    :param record_chars: given since the last record ended.
+    :param touched: first line and block of those whose lines were given since it was emptied.
+    """
+
+    blocks: Iterator[Block]
+    longest: int
+    block: Block | None = None
+    number: int = 0
+    record_chars: int = 0
+    touched: list[tuple[int, Block]] = field(factory=list)
+    _ahead: str = ""
+    _text: Iterator[str] = field(factory=lambda: iter(()))
+
+    @property
+    def drained(self) -> bool:
+        """Whether every line of the block was given."""
+        return not self._ahead
+
+    def next_block(self) -> Block | None:
+        """Goes on to the next block, without a look into it."""
+        self.block, self._ahead = next(self.blocks, None), ""
+        return self.block
+
+    def open_block(self, block: Block) -> None:
+        """Makes the lines of the block those to be given."""
+        block.text(self.number + 1)  # raises for what is no text; the lines are decoded piecemeal, in less memory
+        self.touched.append((self.number + 1, block))
+        self._text = iter(io.TextIOWrapper(io.BytesIO(block.data), block.codec.name, newline=""))
+        self._ahead = next(self._text, "")
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if not self._ahead:
+            if (block := self.next_block()) is None:
+                raise StopIteration
+            self.open_block(block)
+        line, self._ahead = self._ahead, next(self._text, "")
+        self.number += 1
+        self.record_chars += len(line)
+        if self.record_chars > self.longest:
+            raise InputTooLarge(f"line {self.number}: the record is longer than {self.longest} characters")
+        return line
+
+
+@define
+class _Cells:
+    """Gives the complete cells of a row, which were not kept, by reading the row again.
+
+    :param spans: first line, byte offset and length of each block that the rows begin in.
+    """
+
+    decoder: CsvDecoder
+    payload: Payload
+    codec: Codec
+    headings: tuple[str, ...]
+    spans: list[tuple[int, int, int]]
+    _starts: dict[int, Sequence[int]] = field(factory=dict)
+
+    def __call__(self, number: int) -> dict[str, str | None]:
+        with self.payload.open() as stream:
+            stream.seek(self._offset(number, stream))
+            lines = io.TextIOWrapper(stream, self.codec.name, newline="")
+            return _named(self.headings, next(self.decoder.rows(lines)))
+
+    def _offset(self, number: int, stream: BinaryIO) -> int:
+        first, start, size = max(span for span in self.spans if span[0] <= number)
+        if first not in self._starts:
+            stream.seek(start)
+            self._starts[first] = Block(start, stream.read(size), self.codec).line_starts()
+        return self._starts[first][number - first]
+
+
+def _named(headings: Sequence[str], row: Sequence[str]) -> dict[str, str | None]:
+    extra = (f"cell {number}" for number in range(len(headings) + 1, len(row) + 1))
+    return dict(zip((*headings, *extra), row, strict=False))
+
+
+@frozen
+class _Shape:
+    """Tells the blocks that polars and ``csv`` read alike.
+
+    :param delimiters: what is left of a line of the right width, without its line end.
+    :param ignored: the bytes that have no part in the shape.
+    :param longest: bytes of a line that cannot pass a cap on records or cells.
+    """
+
+    delimiters: bytes
+    ignored: bytes
+    longest: int
+
+    @classmethod
+    def of(cls, decoder: CsvDecoder, width: int) -> _Shape | None:
+        """The shape of rows of this width; ``None`` where it cannot tell: an empty line has that of a single cell."""
+        marks = decoder.delimiter + (decoder.quote or "")
+        if width == 1 or not marks.isascii():
+            return None
+        ignored = bytes(sorted(set(range(256)) - set(f"{marks}\r\n\0".encode())))
+        longest = min(decoder.max_record_chars, csv.field_size_limit())
+        return cls(decoder.delimiter.encode() * (width - 1), ignored, longest)
+
+    def proven(self, block: Block) -> tuple[bytes, int] | None:
+        """The block in UTF-8, with every line ended, and its number of rows, if both readers read it alike."""
+        data = _utf8(block)
+        if data is None or self._has_long_line(data):
+            return None
+        end = b"\r\n" if b"\r" in data else b"\n"
+        data = data if data.endswith(b"\n") else data + end
+        left, line = data.translate(None, self.ignored), self.delimiters + end
+        rows = len(left) // len(line)
+        return (data, rows) if left == line * rows else None
+
+    def _has_long_line(self, data: bytes) -> bool:
+        at = 0
+        while len(data) - at > self.longest:
+            # Any line end within reach will do, the farthest saves steps.
+            at = data.rfind(b"\n", at, at + self.longest) + 1
+            if not at:
+                return True
+        return False
+
+    def read(self, data: bytes, columns: Sequence[int]) -> pl.DataFrame:
+        """These columns of a proven block, named by their index."""
+        # polars strips a byte order mark and unpacks what begins like zlib, so no data may stand first.
+        data = b"-" + self.delimiters + b"\n" + data
+        schema = {str(index): pl.String() for index in range(len(self.delimiters) + 1)}
+        separator = self.delimiters[:1].decode()
+        frame = pl.read_csv(
+            data, has_header=False, separator=separator, quote_char=None, schema=schema, columns=sorted(columns)
+        )
+        # Every cell is there, so null is what polars calls an empty one.
+        return frame[1:].with_columns(pl.all().fill_null(""))
+
+
+def _utf8(block: Block) -> bytes | None:
+    if block.codec.bytewise and block.data.isascii():
+        return block.data
+    try:
+        text = block.data.decode(block.codec.name)
+    except UnicodeDecodeError:
+        return None
+    return block.data if block.codec.name == "utf-8" else text.encode()
+
+
+@define
+class CsvReading:
+    """One payload on its way through a decoder."""
+
+    decoder: CsvDecoder
+    payload: Payload
+    context: DecodeContext
+    _tally: Tally = field(init=False)
+    _codec: Codec = field(init=False)
+    _lines: _Lines = field(init=False)
+    _records: Iterator[tuple[int, list[str]]] = field(init=False)
+    _headings: tuple[str, ...] = ()
+    _wanted: dict[str, int] = field(factory=dict)
+    _blank_from: int | None = None
+
+    def batches(self, stream: BinaryIO) -> Iterator[RawBatch]:
+        """The rows, block by block."""
+        self._tally = Tally(self.payload, self.context, "line")
+        self._codec = resolve(self.decoder.encoding, stream.read(4))
+        stream.seek(self._codec.mark)
+        self._lines = _Lines(self._blocks(stream), self.decoder.max_record_chars)
+        self._records = self._read_records()
+        self._take_headings()
+        shape = _Shape.of(self.decoder, len(self._headings))
+        while not self._lines.drained or self._lines.next_block():
+            yield (self._fast_batch(shape) if shape and self._lines.drained else None) or self._slow_batch()
+        self._tally.finish()
+
+    def _blocks(self, stream: BinaryIO) -> Iterator[Block]:
+        block = None
+        for block in blocks(stream, self._codec, BLOCK_BYTES):
+            if not block.ends_line:
+                self._require_end("the last record has no line end")
+            yield block
+        if block is None:
+            raise StructureInvalid("the file is empty", guidance="Check the system that writes it.")
+
+    def _require_end(self, fault: str) -> None:
+        if self.decoder.final_newline == "required" and not self.context.evidence.proves_end:
+            raise InputIncomplete(f"{fault}, and nothing else proves that this is the end of the file")
+
+    def _read_records(self) -> Iterator[tuple[int, list[str]]]:
+        """Each record with the line on which it begins."""
+        lines, begin = self._lines, 1
+        try:
+            for row in self.decoder.rows(lines):
+                yield begin, row
+                begin, lines.record_chars = lines.number + 1, 0
+        except csv.Error as error:
+            raise self._csv_fault(str(error), begin) from None
+
+    def _csv_fault(self, fault: str, begin: int) -> InventorySourcesError:
+        if "field limit" in fault:
+            return InputTooLarge(f"line {begin}: a cell is longer than {csv.field_size_limit()} characters")
+        if "end of data" in fault:
+            self._require_end(f"the quote opened in the record of line {begin} is not closed")
+            return StructureInvalid(f"line {begin}: a quote is opened and never closed")
+        return StructureInvalid(
+            f"line {self._lines.number}, in the record of line {begin}: the quotes are wrong ({fault})",
+            guidance="Double the quotes inside of quoted cells; declare quote=None if quotes have no meaning.",
+        )
+
+    def _take_headings(self) -> None:
+        if self.decoder.headings is None:
+            self._headings = check_headings(next(self._records)[1])
+        else:
+            self._headings = self.decoder.headings
+        try:
+            wanted = selected(self.context, self._headings)
+        except HeadingInvalid as error:
+            raise self._with_hint(error) from None
+        self._wanted = {name: self._headings.index(name) for name in wanted}
+
+    def _with_hint(self, error: HeadingInvalid) -> HeadingInvalid:
+        likely = likely_delimiter(self._headings, self.decoder.delimiter) if len(self._headings) == 1 else None
+        if likely is None:
+            return error
+        return HeadingInvalid(
+            f"{error.message}; the heading row looks delimited by {likely!r}", guidance=f"Declare delimiter={likely!r}."
+        )
+
+    def _fast_batch(self, shape: _Shape) -> RawBatch | None:
+        block = self._lines.block
+        proven = shape.proven(block) if block else None
+        if block is None or proven is None:
+            return None
+        data, rows = proven
+        frame = shape.read(data, list(self._wanted.values()))
+        if frame.height != rows:
+            return None
+        first = self._lines.number + 1
+        self._end_blanks(first)
+        self._lines.number += rows
+        frame = frame.select(pl.col(str(index)).alias(name) for name, index in self._wanted.items())
+        numbers = pl.int_range(first, first + rows, dtype=pl.Int64, eager=True)
+        return self._tally.batch(frame, numbers, self._cells([(first, block)]))
+
+    def _slow_batch(self) -> RawBatch:
+        lines, width, wanted = self._lines, len(self._headings), tuple(self._wanted.values())
+        if lines.drained and lines.block:
+            lines.open_block(lines.block)
+        del lines.touched[:-1]
+        rows: list[list[str]] = []
+        numbers: list[int] = []
+        for begin, row in self._records:
+            if len(row) == width:
+                rows.append([row[index] for index in wanted])
+                numbers.append(begin)
+            if not row:
+                self._blank_from = self._blank_from or begin
+            elif self._blank_from or len(row) != width:
+                self._reject(begin, row)
+            if lines.drained or len(rows) >= _BATCH_ROWS:
+                break
+        columns = zip(self._wanted, zip(*rows, strict=True) if rows else ((),) * len(wanted), strict=True)
+        frame = pl.DataFrame([pl.Series(name, cells, dtype=pl.String) for name, cells in columns])
+        return self._tally.batch(frame, pl.Series(numbers, dtype=pl.Int64), self._cells(lines.touched))
+
+    def _reject(self, begin: int, row: list[str]) -> None:
+        self._end_blanks(begin)
+        if len(row) != len(self._headings):
+            self._tally.reject(self._ragged(begin, row) if self._tally.keeps_more else None)
+
+    def _ragged(self, begin: int, row: list[str]) -> Damage:
+        return Damage(
+            begin,
+            "row_width",
+            f"line {begin} has {len(row)} cells where {len(self._headings)} are expected",
+            "Correct the row where it is written: a delimiter is missing, or one stands unquoted inside of a cell.",
+            _named(self._headings, row),
+        )
+
+    def _end_blanks(self, begin: int) -> None:
+        """Counts the empty lines before line ``begin`` as damaged, now that they turn out not to be the last."""
+        for number in range(self._blank_from or begin, begin):
+            self._tally.reject(Damage(number, "row_blank", f"line {number} is empty", "Remove the empty line."))
+        self._blank_from = None
+
+    def _cells(self, touched: Sequence[tuple[int, Block]]) -> _Cells:
+        spans = [(first, block.start, len(block.data)) for first, block in touched]
+        return _Cells(self.decoder, self.payload, self._codec, self._headings, spans)
