@@ -46,7 +46,7 @@ class Channel(Enum):
     WEBHOOK = "webhook"
 
 
-#: Stored by number: only ever add at the end.
+#: Stored by number; another channel needs another format version.
 _CHANNELS = [channel.value for channel in Channel]
 
 
@@ -214,7 +214,7 @@ def _sweep(frame: pl.DataFrame, sweep: tuple[datetime, str] | None) -> pl.DataFr
         return frame
     kinds = ledger_schema()
     moment, channel = pl.lit(sweep[0], kinds["as_of"]), pl.lit(sweep[1], kinds["channel"])
-    return frame.with_columns(moment.alias("as_of"), channel.alias("channel"), pl.lit(False).alias("absent"))
+    return frame.with_columns(as_of=moment, channel=channel, absent=pl.lit(value=False))
 
 
 def _encode(rows: pl.DataFrame, sweep: tuple[datetime, str] | None) -> bytes:

@@ -9,9 +9,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from attrs import Factory, define, field, frozen
+from attrs import define, field, frozen
 
-from inventory_sources.batch import Place, RejectionLog
+from inventory_sources.batch import DECIMAL_PLACES, Place, RejectionLog
 from inventory_sources.payload import Evidence
 from inventory_sources.run import RunCounts
 
@@ -80,12 +80,13 @@ class PlanFigures:
     :param rows: rows read from the feed.
     :param matched: rows whose product is known.
     :param baseline_rows: rows of the last complete run; ``None`` before the first.
-    :param known: (SKU, location) pairs this source supplied before; 0 before the first run.
+    :param known: (SKU, location) pairs this source supplied before, at the locations of a snapshot, but for those that
+        the last applied snapshot had left out already; 0 before the first run.
     :param items: items planned.
     :param changed: items whose level would change.
     :param nonzero: items whose level is above zero now.
     :param zeroed: items that would go from above zero to zero or below.
-    :param missing: known pairs that the feed does not mention.
+    :param missing: known pairs that a snapshot does not mention; 0 for a partial feed.
     :param snapshot: whether the feed claims to carry everything.
     """
 
@@ -106,7 +107,7 @@ class SyncPlan:
     """Every item with its old and new level, why, and what the guards said.
 
     :param frame: columns ``sku``, ``location``, ``old``, ``new``, ``as_of``, ``outcome``, ``cause``, ``part``,
-        ``number``; one row an item.
+        ``number``; one row an item, no row for what is absent and kept. Outcome and cause are enumerations by value.
     :param rejections: rows that are not in the plan, each with its reason.
     :param observed: whether ``as_of`` comes from the data or its carrier, rather than from the moment before the fetch.
     """
@@ -178,10 +179,13 @@ def _digest(plan: SyncPlan) -> str:
     import polars as pl
 
     times = pl.col("as_of").dt.epoch("us") if plan.observed else pl.lit(0)
-    ordered = plan.frame.sort("sku", "location").select(
-        pl.concat_str("sku", "location", pl.col("new").cast(pl.String), times.cast(pl.String), separator="\x1f")
+    target = pl.col("new").cast(pl.Decimal(38, DECIMAL_PLACES)).cast(pl.String)
+    # Lengths first, so that no text in a SKU or location can pass for two fields.
+    line = pl.concat_str(
+        pl.col("sku").str.len_bytes(), pl.col("location").str.len_bytes(), "sku", "location", target, times, separator=" "
     )
-    digest = hashlib.sha256(f"{plan.source}\x1f{plan.config_version}".encode())
-    for part in ordered.to_series().to_list():
-        digest.update(b"\x1e" + part.encode())
+    lines = plan.frame.sort("sku", "location").select(line=line)
+    digest = hashlib.sha256(f"{len(plan.source.encode())} {plan.source} {plan.config_version}".encode())
+    for piece in lines.iter_slices(100_000):
+        digest.update(f"\n{piece['line'].str.join(chr(10)).item()}".encode())
     return digest.hexdigest()

@@ -1,0 +1,97 @@
+"""What a feed does not mention, and whether that may count as zero."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import polars as pl
+from attrs import frozen
+
+from inventory_sources.batch import RejectionKind, StockBatch
+from inventory_sources.feed import AbsencePolicy, Feed
+from inventory_sources.ledger import positions
+from inventory_sources.payload import Evidence
+
+__all__ = ["Absence", "find_absent", "why_kept"]
+
+
+@frozen
+class Absence:
+    """What of a source's scope its feed leaves out.
+
+    :param rows: the ledger's rows of the pairs that are not mentioned.
+    :param known: pairs of the scope that the last applied feed still had.
+    :param missing: those of them that are not mentioned.
+    :param kept_because: why they keep their levels, in words; ``None`` when they may be zeroed.
+    """
+
+    rows: pl.DataFrame
+    known: int
+    missing: int
+    kept_because: str | None = None
+
+
+def find_absent(
+    ledger: pl.DataFrame, at: pl.Series | None, mentioned: list[pl.DataFrame], locations: pl.Series | None
+) -> Absence:
+    """Compares a snapshot with the scope.
+
+    :param at: where the feed's items stand in the ledger, as :func:`positions` gives it.
+    :param mentioned: pairs that are not items and yet not absent; without a location they stand for all locations.
+    :param locations: those the snapshot speaks of; ``None`` for all.
+    """
+    if at is None:
+        return Absence(ledger.clear(), ledger.height - _count(ledger["absent"]), 0)
+    left = ~_marked(ledger.height, at)
+    for pairs in mentioned:
+        left &= ~_touched(ledger, pairs)
+    recent = ~ledger["absent"]
+    if locations is not None:
+        inside = ledger["location"].is_in(locations.implode())
+        left, recent = left & inside, recent & inside
+    rows = ledger.filter(left)
+    return Absence(rows, _count(recent), rows.height - _count(rows["absent"]))
+
+
+def _touched(ledger: pl.DataFrame, pairs: pl.DataFrame) -> pl.Series:
+    pairs = pairs.unique()
+    anywhere = pairs.filter(pl.col("location").fill_null("") == "")["sku"]
+    touched = _marked(ledger.height, positions(pairs.drop_nulls(), ledger))
+    return touched | ledger["sku"].is_in(anywhere.implode()) if anywhere.len() else touched
+
+
+def _marked(height: int, at: pl.Series | None) -> pl.Series:
+    """A mask with these rows set; all of them for ``None``."""
+    mask = pl.Series([at is None], dtype=pl.Boolean).new_from_index(0, height)
+    return mask if at is None else mask.scatter(at.drop_nulls(), values=True)
+
+
+def why_kept(
+    batch: StockBatch, refused: pl.Series, feed: Feed, evidence: Evidence, known_unmapped: Collection[str]
+) -> str | None:
+    """Why absence must not be acted on, in words; ``None`` when it may be.
+
+    :param refused: SKUs of rows that have no place in the stock table.
+    """
+    if feed.absent is not AbsencePolicy.ZERO:
+        return "the source declares to keep them"
+    if not evidence.proves_end:
+        return "nothing proves that the feed is complete"
+    if batch.unidentified:
+        return f"{batch.unidentified} rows could not be read far enough to tell which products they are of"
+    if _has_new_unmapped(batch, refused, known_unmapped):
+        return "the feed has new identifiers that answer to no product, which may be theirs"
+    return None
+
+
+def _has_new_unmapped(batch: StockBatch, refused: pl.Series, known: Collection[str]) -> bool:
+    """In doubt, when not all unmapped rows were kept, there is one."""
+    kept = [rejection.sku for rejection in batch.rejections.kept if rejection.kind is RejectionKind.UNMAPPED]
+    if len(kept) < batch.rejections.counts[RejectionKind.UNMAPPED]:
+        return True
+    known = frozenset(known)
+    return any(sku not in known for names in (kept, refused) for sku in names)
+
+
+def _count(mask: pl.Series) -> int:
+    return int(mask.sum() or 0)

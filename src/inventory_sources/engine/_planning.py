@@ -1,0 +1,360 @@
+"""From stock batch to plan: compares what the source says with the stock table and with what it said before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+import polars as pl
+from attrs import evolve, frozen
+
+from inventory_sources.batch import (
+    DECIMAL_PLACES,
+    Place,
+    Rejection,
+    RejectionKind,
+    RejectionLog,
+    StockBatch,
+    batch_schema,
+)
+from inventory_sources.engine._absence import Absence, find_absent, why_kept
+from inventory_sources.feed import AbsencePolicy, Feed, FeedScope
+from inventory_sources.ledger import Channel, Ledger, ledger_schema, positions
+from inventory_sources.payload import Evidence
+from inventory_sources.plan import Outcome, PlanCause, PlanFigures, SyncPlan, VerdictAction
+from inventory_sources.protocols.guard import Guard
+from inventory_sources.run import RunCounts
+
+__all__ = ["PlanSettings", "Planned", "make_plan"]
+
+_OUTCOME = pl.Enum([outcome.value for outcome in Outcome])
+_CAUSE = pl.Enum([cause.value for cause in PlanCause])
+_TIME = batch_schema()["as_of"]
+_QUANTITY = batch_schema()["quantity"]
+_KEY = ["sku", "location"]
+_PLAN = [*_KEY, "old", "new", "as_of", "outcome", "cause", "part", "number"]
+_ZERO = pl.lit(Decimal(0), _QUANTITY)
+
+
+@frozen(kw_only=True)
+class PlanSettings:
+    """What a plan depends on beside the feed, the levels and the ledger.
+
+    :param fallback_as_of: the moment before the fetch, for inputs without a time of their own.
+    :param input_as_of: each input's time as its carrier gave it, in the order of ``part``; empty if none gave any.
+    :param places: decimal places the sink keeps.
+    :param inserts: whether the sink inserts rows for known products.
+    :param known: those of some SKUs that are products; without it the stock table's SKUs are.
+    :param located: whether the feed names locations; those it does not name are then out of its scope.
+    :param baseline_rows: rows of the last complete run.
+    :param known_unmapped: identifiers that were unmapped before this run.
+    :param approved: digest of the plan that a person approved: its holds become warnings.
+    :param keep_rejections: how many rejections of each kind to keep in full.
+    """
+
+    source: str
+    config_version: int
+    feed: Feed
+    evidence: Evidence
+    fallback_as_of: datetime
+    input_as_of: tuple[datetime | None, ...] = ()
+    channel: Channel = Channel.POLL
+    places: int = DECIMAL_PLACES
+    inserts: bool = False
+    known: Callable[[Sequence[str]], Collection[str]] | None = None
+    located: bool = True
+    baseline_rows: int | None = None
+    known_unmapped: Collection[str] = frozenset()
+    guards: tuple[Guard, ...] = ()
+    approved: str | None = None
+    keep_rejections: int = 10_000
+
+    @property
+    def input_times(self) -> tuple[datetime, ...]:
+        """When each input was observed."""
+        return tuple(time or self.fallback_as_of for time in self.input_as_of) or (self.fallback_as_of,)
+
+
+@frozen
+class Planned:
+    """A plan, and what the ledger is to record once it is applied.
+
+    :param observed: columns of :func:`~inventory_sources.ledger.ledger_schema`. Leave out the keys that the sink
+        failed to write, so that they are tried again.
+    """
+
+    plan: SyncPlan
+    observed: pl.DataFrame
+
+
+def make_plan(batch: StockBatch, levels: pl.DataFrame, ledger: Ledger, settings: PlanSettings) -> Planned:
+    """What applying the batch would do; pure but for the question to ``settings.known``, asked at most once.
+
+    :param batch: its (sku, location) pairs are unique: duplicates are settled.
+    :param levels: ``sku``, ``location``, ``quantity`` (Decimal or null) and ``as_of`` (UTC or null), pairs unique.
+    """
+    items, refused = _matched(batch.frame.with_columns(_times(batch.frame, settings)), levels, settings)
+    at = positions(items, ledger.frame)
+    items = items.with_columns(*_seen(ledger.frame, at), cause=pl.lit(PlanCause.FEED.value, _CAUSE))
+    absence = _absence(batch, items, refused, at, ledger.frame, settings)
+    zeroed = _zeroed(absence.rows, levels, settings) if absence.kept_because is None else absence.rows.clear()
+    if zeroed.height:
+        items = pl.concat([items, zeroed.select(items.columns)])
+    items = items.with_columns(new=_floored(items["quantity"], settings.places)).with_columns(*_judged(settings))
+    rejections = _rejections(batch, refused, levels, settings)
+    plan = SyncPlan(
+        source=settings.source,
+        config_version=settings.config_version,
+        frame=items.select(_PLAN),
+        counts=RunCounts(),
+        figures=_figures(items, batch, refused, absence, settings),
+        evidence=settings.evidence,
+        rejections=rejections,
+        warnings=tuple(_warnings(items, absence, settings)),
+        origins=batch.origins,
+        as_of=_one_time(items["as_of"]),
+        observed=_is_observed(batch.frame, zeroed, settings),
+    )
+    _hold(plan, settings)
+    plan.counts = _counts(plan, batch, refused)
+    return Planned(plan, _observed(items, absence, settings))
+
+
+def _times(frame: pl.DataFrame, settings: PlanSettings) -> pl.Series:
+    """Each row's time of observation: its own, its input's, or the moment before the fetch."""
+    own = frame["as_of"]
+    if not own.null_count():
+        return own
+    times = pl.Series("as_of", settings.input_times, dtype=_TIME)
+    if times.n_unique() == 1:
+        return own.fill_null(times[0])
+    return own.zip_with(own.is_not_null(), times.gather(frame["part"])).fill_null(settings.fallback_as_of)
+
+
+def _is_observed(frame: pl.DataFrame, zeroed: pl.DataFrame, settings: PlanSettings) -> bool:
+    """Whether every time in the plan comes from the data or its carrier."""
+    given = [time is not None for time in settings.input_as_of]
+    if zeroed.height and not all(given):
+        return False
+    parts = frame["part"].filter(frame["as_of"].is_null()).unique()
+    return all(part is not None and part < len(given) and given[part] for part in parts)
+
+
+def _one_time(times: pl.Series) -> datetime | None:
+    earliest, latest = times.min(), times.max()
+    return earliest if isinstance(earliest, datetime) and earliest == latest else None
+
+
+def _matched(frame: pl.DataFrame, levels: pl.DataFrame, settings: PlanSettings) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that have a place in the stock table, with what stands there; and those that have none."""
+    at = positions(frame, levels)
+    refused = frame.clear()
+    if at is not None and at.null_count():
+        placed = at.is_not_null()
+        if settings.inserts:
+            placed |= _insertable(frame["sku"], placed, levels["sku"], settings)
+        frame, refused, at = frame.filter(placed), frame.filter(~placed), at.filter(placed)
+    found = levels.select("quantity", "as_of") if at is None else levels.select(pl.col("quantity", "as_of").gather(at))
+    old, level_as_of = found["quantity"].cast(_QUANTITY), found["as_of"].cast(_TIME)
+    return frame.with_columns(old=old, level_as_of=level_as_of), refused
+
+
+def _insertable(skus: pl.Series, placed: pl.Series, in_table: pl.Series, settings: PlanSettings) -> pl.Series:
+    if settings.known is None:
+        return skus.is_in(in_table.implode())
+    asked = skus.filter(~placed).unique().to_list()
+    known = pl.Series(list(settings.known(asked)) if asked else [], dtype=pl.String)
+    return skus.is_in(known.implode())
+
+
+def _seen(ledger: pl.DataFrame, at: pl.Series | None) -> list[pl.Series]:
+    """What the source said before about each item."""
+    facts = ledger.select("as_of", "channel", "quantity")
+    found = facts if at is None else facts.select(pl.all().gather(at))
+    return [series.alias(f"seen_{series.name}") for series in found]
+
+
+def _absence(
+    batch: StockBatch,
+    items: pl.DataFrame,
+    refused: pl.DataFrame,
+    at: pl.Series | None,
+    ledger: pl.DataFrame,
+    settings: PlanSettings,
+) -> Absence:
+    if settings.feed.scope is not FeedScope.SNAPSHOT:
+        return Absence(ledger.clear(), ledger.height - int(ledger["absent"].sum()), 0, "the feed is partial")
+    mentioned = [refused.select(_KEY)] if refused.height else []
+    if batch.mentioned is not None:
+        mentioned.append(batch.mentioned.select(_KEY))
+    absence = find_absent(ledger, at, mentioned, items["location"].unique() if settings.located else None)
+    kept = why_kept(batch, refused["sku"], settings.feed, settings.evidence, settings.known_unmapped)
+    return evolve(absence, kept_because=kept)
+
+
+def _zeroed(absent: pl.DataFrame, levels: pl.DataFrame, settings: PlanSettings) -> pl.DataFrame:
+    """Items that set to zero what is absent and still in the stock table, unless it was observed later."""
+    moment = min(settings.input_times)
+    rows = absent.filter(pl.col("as_of") <= moment)
+    at = positions(rows, levels)
+    if at is not None:
+        rows = rows.filter(at.is_not_null())
+    kinds = batch_schema()
+    rows = rows.select(
+        *_KEY,
+        _ZERO.alias("quantity"),
+        pl.lit(moment, _TIME).alias("as_of"),
+        pl.lit(None, kinds["part"]).alias("part"),
+        pl.lit(None, kinds["number"]).alias("number"),
+        *(pl.col(name).alias(f"seen_{name}") for name in ("as_of", "channel", "quantity")),
+        pl.lit(PlanCause.ABSENT.value, _CAUSE).alias("cause"),
+    )
+    return _matched(rows, levels, settings)[0]
+
+
+def _floored(quantities: pl.Series, places: int) -> pl.Series:
+    """Each quantity's floor at so many decimal places, exactly: polars rounds when it casts, so one unit goes off."""
+    if places >= DECIMAL_PLACES:
+        return quantities
+    rounded = quantities.cast(pl.Decimal(38, places)).cast(_QUANTITY)
+    above = rounded > quantities
+    if not above.any():
+        return rounded
+    unit = pl.Series([Decimal(1).scaleb(-places)], dtype=_QUANTITY).new_from_index(0, quantities.len())
+    return (rounded - unit.zip_with(above, unit.clear().extend_constant(Decimal(0), quantities.len()))).cast(_QUANTITY)
+
+
+def _judged(settings: PlanSettings) -> list[pl.Expr]:
+    """The outcome of each item, and whether it is stale for contradicting another channel."""
+    old, new, quantity, seen = pl.col("old"), pl.col("new"), pl.col("quantity"), pl.col("seen_quantity")
+    newer = (pl.col("seen_as_of") > pl.col("as_of")) | (pl.col("level_as_of") > pl.col("as_of"))
+    at_once = pl.col("seen_as_of") == pl.col("as_of")
+    conflict = (at_once & (quantity != seen) & (pl.col("seen_channel") != settings.channel.value)).fill_null(
+        value=False
+    )
+    # The level may have moved since, by a sale: the same observation again must not put it back.
+    again = at_once & (quantity == seen) & old.is_not_null()
+    outcome = (
+        pl.when(newer | conflict)
+        .then(pl.lit(Outcome.STALE.value, _OUTCOME))
+        .when(again | (new == old))
+        .then(pl.lit(Outcome.UNCHANGED.value, _OUTCOME))
+        .otherwise(pl.lit(Outcome.CHANGED.value, _OUTCOME))
+    )
+    return [outcome.alias("outcome"), (conflict & ~newer.fill_null(value=False)).alias("conflict")]
+
+
+def _figures(
+    items: pl.DataFrame, batch: StockBatch, refused: pl.DataFrame, absence: Absence, settings: PlanSettings
+) -> PlanFigures:
+    changed = items.filter(pl.col("outcome") == Outcome.CHANGED.value)
+    return PlanFigures(
+        rows=batch.rows,
+        matched=batch.mapped_rows - refused.height,
+        baseline_rows=settings.baseline_rows,
+        known=absence.known,
+        items=items.height,
+        changed=changed.height,
+        nonzero=items.select((pl.col("old") > _ZERO).sum()).item(),
+        zeroed=changed.select(((pl.col("old") > _ZERO) & (pl.col("new") <= _ZERO)).sum()).item(),
+        missing=absence.missing,
+        snapshot=settings.feed.scope is FeedScope.SNAPSHOT,
+    )
+
+
+def _warnings(items: pl.DataFrame, absence: Absence, settings: PlanSettings) -> Iterator[str]:
+    floored = int((items["new"] != items["quantity"]).sum())
+    if floored:
+        unit = f"{settings.places} decimal places" if settings.places else "whole units"
+        yield f"{floored} quantities were floored to {unit}, which is what the stock table keeps"
+    conflicts = int(items["conflict"].sum())
+    if conflicts:
+        yield (
+            f"{conflicts} quantities contradict those that another channel gave for the same moment; "
+            "the earlier received ones were kept"
+        )
+    if settings.feed.absent is AbsencePolicy.ZERO and absence.rows.height and absence.kept_because is not None:
+        yield (
+            f"{absence.rows.height} items that this source supplied before are not in the feed; "
+            f"they were kept, because {absence.kept_because}"
+        )
+
+
+def _hold(plan: SyncPlan, settings: PlanSettings) -> None:
+    """Asks the guards; when one objects and nobody has approved just this plan, what would change is held."""
+    plan.verdicts = tuple(verdict for guard in settings.guards if (verdict := guard.judge(plan.figures)) is not None)
+    if not plan.held:
+        return
+    if plan.digest == settings.approved:
+        plan.verdicts = tuple(evolve(verdict, action=VerdictAction.WARN) for verdict in plan.verdicts)
+        return
+    held = pl.lit(Outcome.HELD.value, _OUTCOME)
+    outcome = pl.when(pl.col("outcome") == Outcome.CHANGED.value).then(held).otherwise(pl.col("outcome"))
+    plan.frame = plan.frame.with_columns(outcome.alias("outcome"))
+
+
+def _counts(plan: SyncPlan, batch: StockBatch, refused: pl.DataFrame) -> RunCounts:
+    rejected = batch.rejections.counts
+    outcomes = dict(plan.frame["outcome"].value_counts().iter_rows())
+    changed = plan.frame.filter(pl.col("outcome") == Outcome.CHANGED.value)
+    return RunCounts(
+        rows=batch.rows,
+        mapped=batch.mapped_rows - refused.height,
+        unmapped=rejected[RejectionKind.UNMAPPED] + refused.height,
+        invalid=rejected[RejectionKind.INVALID],
+        duplicate=rejected[RejectionKind.DUPLICATE] + batch.superseded,
+        items=plan.frame.height,
+        products_updated=changed["sku"].n_unique(),
+        **{outcome.value: outcomes.get(outcome.value, 0) for outcome in Outcome},
+    )
+
+
+def _observed(items: pl.DataFrame, absence: Absence, settings: PlanSettings) -> pl.DataFrame:
+    """What was newly said, and the marks of what was newly left out."""
+    schema = ledger_schema()
+    told = items.filter(pl.col("outcome") != Outcome.STALE.value).select(
+        *_KEY,
+        "as_of",
+        pl.lit(settings.channel.value, schema["channel"]).alias("channel"),
+        "quantity",
+        (pl.col("cause") == PlanCause.ABSENT.value).alias("absent"),
+    )
+    left_out = absence.rows.filter(~pl.col("absent"))
+    if not left_out.height:
+        return told
+    at = positions(left_out, told.filter("absent"))
+    if at is None:
+        return told
+    return pl.concat([told, left_out.filter(at.is_null()).with_columns(absent=pl.lit(value=True))])
+
+
+def _rejections(batch: StockBatch, refused: pl.DataFrame, levels: pl.DataFrame, settings: PlanSettings) -> RejectionLog:
+    log = RejectionLog(settings.keep_rejections)
+    log.merge(batch.rejections)
+    shown = refused.head(settings.keep_rejections)
+    elsewhere = shown["sku"].is_in(levels["sku"].implode()) if shown.height else pl.Series(dtype=pl.Boolean)
+    log.add(RejectionKind.UNMAPPED, refused.height, _explained(shown, elsewhere, batch.origins))
+    return log
+
+
+def _explained(
+    refused: pl.DataFrame, elsewhere: pl.Series, origins: tuple[tuple[str, str], ...]
+) -> Iterator[Rejection]:
+    for row, known_sku in zip(refused.iter_rows(named=True), elsewhere, strict=True):
+        sku, location, part = row["sku"], row["location"], row["part"]
+        origin, unit = origins[part] if part is not None and part < len(origins) else ("input", "row")
+        at = f" at location {location!r}" if location else " without a location"
+        yield Rejection(
+            RejectionKind.UNMAPPED,
+            "unknown_location" if known_sku else "unknown_sku",
+            f"{sku!r} has no stock row{at}" if known_sku else f"no product has the SKU {sku!r}",
+            "Correct the location, or add the stock row."
+            if known_sku
+            else "Add the product, or map this identifier to one.",
+            Place(origin, row["number"] or 0, unit),
+            {"sku": sku, "location": location, "quantity": str(row["quantity"])},
+            sku,
+            location,
+            row["quantity"],
+        )
