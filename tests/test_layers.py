@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-
 from tests import shape
 
 HEAVY = ("cattrs", "cronsim", "fsspec", "httpx", "paramiko", "polars", "sqlalchemy", "structlog")

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import h11
 
-from inventory_sources.errors import ConnectFailed, FetchError, FetchTimeout, ServerFailed, Truncated
+from inventory_sources.errors import (
+    ConfigurationError,
+    ConnectFailed,
+    FetchError,
+    FetchTimeout,
+    ServerFailed,
+    Truncated,
+)
 from inventory_sources.payload import Evidence, Proof
 
 if TYPE_CHECKING:
@@ -55,6 +62,7 @@ class Exchange:
 
     :param content: the request's body, for a POST; its length is among the headers.
     :param wait: how many seconds the next piece may take; raises when the sync is out of time or was cancelled.
+    :raises ConfigurationError: when a header cannot be sent.
     :raises FetchError: when there is no answer that can be read.
     """
 
@@ -72,7 +80,12 @@ class Exchange:
         self._ended = self._answered = False
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEADER_BYTES)
         method = "GET" if content is None else "POST"
-        self._send(h11.Request(method=method, target=url.target, headers=list(headers.items())), content or b"")
+        try:
+            request = h11.Request(method=method, target=url.target, headers=list(headers.items()))
+        except (h11.LocalProtocolError, UnicodeEncodeError):
+            # Their text repeats the header, which may be a token.
+            raise ConfigurationError("a header or token has characters that HTTP cannot send") from None
+        self._send(request, content or b"")
         response = self._response()
         self._answered = True
         self.status: int = response.status_code
@@ -123,12 +136,14 @@ class Exchange:
         return event
 
     def _next_event(self) -> _Event:
+        # Raised outside of the except, so that h11's error, which quotes the server, does not hang on ours.
         try:
             while (event := self._http.next_event()) is h11.NEED_DATA:
                 self._http.receive_data(self._read())
         except h11.RemoteProtocolError:
-            invalid = ServerFailed(f"{self._origin} does not answer in valid HTTP")
-            raise (self._broken() if self._ended else invalid) from None
+            event = None
+        if event is None:
+            raise self._broken() if self._ended else ServerFailed(f"{self._origin} does not answer in valid HTTP")
         return event
 
     def _broken(self) -> FetchError:

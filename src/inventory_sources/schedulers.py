@@ -23,7 +23,7 @@ class CallableScheduler:
     :param logger: a structlog logger that is told of hints that were lost; by default structlog's own.
     """
 
-    def __init__(self, wake: Callable[[str, datetime], object], logger: Any = None) -> None:  # noqa: ANN401 - structlog
+    def __init__(self, wake: Callable[[str, datetime], object], logger: Any = None) -> None:
         self._wake = wake
         self._logger = logger
 
@@ -34,7 +34,7 @@ class CallableScheduler:
         except Exception as error:  # noqa: BLE001 - a hint never fails a sync
             self._log().warning("wake_hint_lost", source=source, moment=moment.isoformat(), error=type(error).__name__)
 
-    def _log(self) -> Any:  # noqa: ANN401 - as above
+    def _log(self) -> Any:
         import structlog
 
         return self._logger or structlog.get_logger("inventory_sources")

@@ -16,7 +16,7 @@ class LogNotifier:
     :param logger: a structlog logger; by default whatever structlog is configured to give. It is never configured here.
     """
 
-    def __init__(self, logger: Any = None) -> None:  # noqa: ANN401 - structlog wraps loggers of any class
+    def __init__(self, logger: Any = None) -> None:
         self._logger = logger
 
     def notify(self, notification: Notification) -> None:
@@ -26,7 +26,7 @@ class LogNotifier:
         log("inventory_notification", **document(notification))
 
 
-def _default_logger() -> Any:  # noqa: ANN401 - as above
+def _default_logger() -> Any:
     import structlog
 
     return structlog.get_logger("inventory_sources")
