@@ -179,7 +179,7 @@ def _resolved(host: str, port: int, wait: Callable[[], float], resolver: Resolve
     def ask() -> None:
         try:
             answers.put(list(resolver(host, port)))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
             answers.put(error)
 
     threading.Thread(target=ask, name="inventory-sources-resolver", daemon=True).start()

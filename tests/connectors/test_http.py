@@ -186,7 +186,9 @@ def test_large_compressed_answers_are_decoded_in_pieces(context: FetchContext) -
 def test_a_compressed_answer_cut_at_any_byte_is_truncated(coding: str, context: FetchContext) -> None:
     whole = gzip.compress(STOCK) if coding == "gzip" else zlib.compress(STOCK)
     cuts = iter(range(1, len(whole)))
-    with ScriptedHttpServer(lambda request: Response(whole[: next(cuts)], headers={"Content-Encoding": coding})) as server:
+    with ScriptedHttpServer(
+        lambda request: Response(whole[: next(cuts)], headers={"Content-Encoding": coding})
+    ) as server:
         for _ in range(1, len(whole)):
             with pytest.raises(Truncated):
                 fetched(connector(server), context)
@@ -367,7 +369,9 @@ def test_redirects_are_not_followed_and_say_where_they_lead(status: int, context
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("location", ["/other?key=s3cret", "//u:s3cret@h/", "javascript:s3cret", "https://u:s3cret@h/", ""])
+@pytest.mark.parametrize(
+    "location", ["/other?key=s3cret", "//u:s3cret@h/", "javascript:s3cret", "https://u:s3cret@h/", ""]
+)
 def test_odd_redirect_targets_are_not_shown(location: str, context: FetchContext) -> None:
     assert "s3cret" not in str(failing(Response(b"", 302, {"Location": location}), context, FetchError))
 

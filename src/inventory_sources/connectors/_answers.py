@@ -19,7 +19,7 @@ from inventory_sources.errors import (
     SourceMissing,
 )
 
-__all__ = ["refusal", "retry_after"]
+__all__ = ["read_date", "refusal", "retry_after"]
 
 _WHOLE_ANSWERS = frozenset({200, 203, 204})
 _LONGEST_WAIT = timedelta(days=1)
@@ -78,9 +78,17 @@ def retry_after(text: str, now: datetime) -> timedelta | None:
         # Longer numbers are past the longest wait anyway.
         wait = timedelta(seconds=int(text[:7]))
     else:
-        try:
-            moment = parsedate_to_datetime(text)
-        except ValueError:
+        moment = read_date(text)
+        if moment is None:
             return None
-        wait = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
+        wait = moment - now
     return min(max(wait, timedelta(0)), _LONGEST_WAIT)
+
+
+def read_date(text: str) -> datetime | None:
+    """An HTTP date (RFC 9110, section 5.6.7) in UTC, or ``None`` when it is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None

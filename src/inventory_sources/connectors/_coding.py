@@ -17,7 +17,7 @@ ACCEPTED = "gzip, deflate"
 
 _PIECE = 64 * 1024
 _RATIO_FLOOR = 1024 * 1024
-_ANY_GZIP, _ZLIB, _BARE = 31, 15, -15
+_GZIP, _ZLIB, _BARE = 31, 15, -15
 
 
 def capped(chunks: Iterator[bytes], max_bytes: int, origin: str) -> Iterator[bytes]:
@@ -51,12 +51,11 @@ def decoded(chunks: Iterator[bytes], coding: str, *, max_ratio: float, origin: s
             recovery=Recovery.STOP,
             guidance="Have the server send it plain or as gzip.",
         )
-    return _inflated(chunks, name != "deflate", max_ratio=max_ratio, origin=origin)
+    return _inflated(chunks, _Inflater(gzip=name != "deflate"), max_ratio=max_ratio, origin=origin)
 
 
-def _inflated(chunks: Iterator[bytes], is_gzip: bool, *, max_ratio: float, origin: str) -> Iterator[bytes]:
+def _inflated(chunks: Iterator[bytes], stream: _Inflater, *, max_ratio: float, origin: str) -> Iterator[bytes]:
     received = produced = 0
-    stream = _Inflater(is_gzip)
     try:
         for chunk in chunks:
             received += len(chunk)
@@ -74,9 +73,9 @@ def _inflated(chunks: Iterator[bytes], is_gzip: bool, *, max_ratio: float, origi
 class _Inflater:
     """zlib in bounded pieces, over as many gzip members as there are."""
 
-    def __init__(self, is_gzip: bool) -> None:
-        self._is_gzip = is_gzip
-        self._bits = _ANY_GZIP if is_gzip else None
+    def __init__(self, *, gzip: bool) -> None:
+        self._gzip = gzip
+        self._bits = _GZIP if gzip else None
         self._engine: zlib._Decompress | None = None
 
     @property
@@ -98,7 +97,7 @@ class _Inflater:
         if self._bits is None:
             # RFC 1950 begins with a byte whose low half is 8; a bare stream of stock text practically never does.
             self._bits = _ZLIB if data[0] & 0x0F == 8 else _BARE
-        if self._engine is None or (self._engine.eof and self._is_gzip):
+        if self._engine is None or (self._engine.eof and self._gzip):
             self._engine = zlib.decompressobj(self._bits)
         elif self._engine.eof:
             raise zlib.error("bytes behind the end")

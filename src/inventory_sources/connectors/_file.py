@@ -169,12 +169,9 @@ class FileConnector:
         before = file.look()
         if before.size > self.max_bytes:
             raise InputTooLarge(f"{file.origin} has {before.size} bytes, more than {self.max_bytes}")
-        spooled = spool(file.chunks(), context, origin=file.origin, max_bytes=self.max_bytes)
-        if file.look() != before or spooled.size != before.size:
-            spooled.path.unlink()
-            raise InputIncomplete(f"{file.origin} changed while it was read")
-        evidence = Evidence(frozenset({Proof.STABLE} if before.tells_change else ()))
         as_of = self._observed(before, file.origin)
+        spooled = spool(_unchanged(file, before), context, origin=file.origin, max_bytes=self.max_bytes)
+        evidence = Evidence(frozenset({Proof.STABLE} if before.tells_change else ()))
         return Payload(file.origin, spooled.path, as_of, evidence, None, spooled.size, spooled.sha256)
 
     def _file(self, path: str) -> FileAtRest:
@@ -196,3 +193,12 @@ class FileConnector:
                 guidance="Declare as_of='fetch'.",
             )
         return look.modified
+
+
+def _unchanged(file: FileAtRest, before: Look) -> Iterator[bytes]:
+    size = 0
+    for chunk in file.chunks():
+        size += len(chunk)
+        yield chunk
+    if size != before.size or file.look() != before:
+        raise InputIncomplete(f"{file.origin} changed while it was read")

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from inventory_sources.connectors._looks import CHUNK_BYTES, Look, not_a_file, told
+from inventory_sources.connectors._looks import CHUNK_BYTES, Look, failure, not_a_file
 from inventory_sources.errors import ConfigurationError, ConnectFailed
 
 __all__ = ["RemoteFile", "open_filesystem"]
@@ -24,21 +24,33 @@ class RemoteFile:
 
     def look(self) -> Look:
         """Size, and time and entity tag where the filesystem has them."""
-        with told(self.origin):
-            self.filesystem.invalidate_cache()
-            found = self.filesystem.info(self.path)
-            if found.get("type") != "file":
-                raise not_a_file(self.origin)
-            if not isinstance(found.get("size"), int):
-                raise ConnectFailed(f"{self.origin} has no size that its filesystem tells")
-            tag = found.get("ETag") or found.get("etag") or found.get("md5Hash")
-            return Look(found["size"], self._modified(), str(tag) if tag else None)
+        try:
+            return self._look()
+        except Exception as error:  # noqa: BLE001 - each backend raises its own
+            failed = failure(self.origin, error)
+        raise failed
 
     def chunks(self) -> Iterator[bytes]:
         """Its bytes."""
-        with told(self.origin), self.filesystem.open(self.path, "rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
+        failed = None
+        try:
+            with self.filesystem.open(self.path, "rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+        except Exception as error:  # noqa: BLE001 - each backend raises its own
+            failed = failure(self.origin, error)
+        if failed:
+            raise failed
+
+    def _look(self) -> Look:
+        self.filesystem.invalidate_cache()
+        found = self.filesystem.info(self.path)
+        if found.get("type") != "file":
+            raise not_a_file(self.origin)
+        if not isinstance(found.get("size"), int):
+            raise ConnectFailed(f"{self.origin} has no size that its filesystem tells")
+        tag = found.get("ETag") or found.get("etag") or found.get("md5Hash")
+        return Look(found["size"], self._modified(), str(tag) if tag else None)
 
     def _modified(self) -> datetime | None:
         try:
@@ -67,6 +79,6 @@ def open_filesystem(protocol: str, options: Mapping[str, object]) -> Any:
         guidance = f"Install the fsspec package for {protocol!r}."
     except ValueError:
         problem = f"filesystem {protocol!r} is not known, or refuses these options"
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - each backend raises its own
         problem = f"{problem} ({type(error).__name__})"
     raise ConfigurationError(problem, guidance=guidance)

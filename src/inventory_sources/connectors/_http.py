@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from attrs import Attribute, field, frozen
 
 from inventory_sources._url import WebAddress
-from inventory_sources.connectors._answers import refusal
+from inventory_sources.connectors._answers import read_date, refusal
 from inventory_sources.connectors._coding import ACCEPTED, capped, decoded
 from inventory_sources.errors import ConfigurationError, FetchError, FetchTimeout, InputTooLarge, Recovery
 from inventory_sources.netguard import dial, networks, system_resolver
@@ -264,15 +263,14 @@ class HttpConnector:
     def _observed(self, exchange: Exchange, origin: str) -> datetime | None:
         if self.as_of is HttpTime.FETCH:
             return None
-        try:
-            moment = parsedate_to_datetime(exchange.headers.get(self.as_of.value, ""))
-        except ValueError:
+        moment = read_date(exchange.headers.get(self.as_of.value, ""))
+        if moment is None:
             raise FetchError(
                 f"{origin} has no readable {self.as_of.value} header, which is declared as the time of its stock",
                 recovery=Recovery.STOP,
                 guidance="Declare as_of='fetch', or have the server send the header.",
-            ) from None
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+            )
+        return moment
 
 
 def _complete_headers(headers: Mapping[str, str], url: WebAddress) -> dict[str, str]:

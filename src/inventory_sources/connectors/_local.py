@@ -10,13 +10,16 @@ from pathlib import Path
 
 from attrs import frozen
 
-from inventory_sources.connectors._looks import CHUNK_BYTES, Look, not_a_file, told
+from inventory_sources.connectors._looks import CHUNK_BYTES, Look, failure, not_a_file
 
 __all__ = ["LocalFile"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Opening a pipe would wait for its writer; these are missing on Windows, as are such pipes.
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def _open(path: str, flags: int) -> int:
+    # Opening a pipe would wait for its writer. Windows has neither the flag nor such pipes.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 @frozen
@@ -32,19 +35,20 @@ class LocalFile:
 
     def look(self) -> Look:
         """Size, time of the last change and which file it is."""
-        with told(self.origin):
-            return self._look_at(os.stat(self.path))
+        try:
+            return self._look_at(self.path.stat())
+        except OSError as error:
+            raise failure(self.origin, error) from None
 
     def chunks(self) -> Iterator[bytes]:
         """Its bytes, unless something else has taken its place."""
-        with told(self.origin):
-            handle = os.open(self.path, _FLAGS)
-            try:
-                self._look_at(os.fstat(handle))
-                while chunk := os.read(handle, CHUNK_BYTES):
+        try:
+            with open(self.path, "rb", buffering=0, opener=_open) as file:
+                self._look_at(os.fstat(file.fileno()))
+                while chunk := file.read(CHUNK_BYTES):
                     yield chunk
-            finally:
-                os.close(handle)
+        except OSError as error:
+            raise failure(self.origin, error) from None
 
     def _look_at(self, found: os.stat_result) -> Look:
         if not stat.S_ISREG(found.st_mode):

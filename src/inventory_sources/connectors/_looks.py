@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Protocol
 
@@ -18,7 +17,7 @@ from inventory_sources.errors import (
     SourceMissing,
 )
 
-__all__ = ["CHUNK_BYTES", "FileAtRest", "Look", "not_a_file", "told"]
+__all__ = ["CHUNK_BYTES", "FileAtRest", "Look", "failure", "not_a_file"]
 
 CHUNK_BYTES = 256 * 1024
 
@@ -62,19 +61,18 @@ def not_a_file(origin: str) -> FetchError:
     )
 
 
-@contextmanager
-def told(origin: str) -> Iterator[None]:
-    """Turns what filesystems raise into our errors, without their texts, which may hold credentials."""
-    try:
-        yield
-    except InventorySourcesError:
-        raise
-    except (FileNotFoundError, NotADirectoryError):
-        raise SourceMissing(f"there is no file {origin}") from None
-    except PermissionError:
-        raise AccessRefused(f"{origin} may not be read") from None
-    except IsADirectoryError:
-        raise not_a_file(origin) from None
-    except Exception as error:
-        reason = (isinstance(error, OSError) and error.errno and error.strerror) or type(error).__name__
-        raise ConnectFailed(f"{origin} cannot be read: {reason}") from None
+def failure(origin: str, error: Exception) -> InventorySourcesError:
+    """Our error for what a filesystem raised, without its text, which may hold credentials.
+
+    It is to be raised outside of the ``except``, so that the foreign one does not hang on it.
+    """
+    if isinstance(error, InventorySourcesError):
+        return error
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return SourceMissing(f"there is no file {origin}")
+    if isinstance(error, PermissionError):
+        return AccessRefused(f"{origin} may not be read")
+    if isinstance(error, IsADirectoryError):
+        return not_a_file(origin)
+    reason = (isinstance(error, OSError) and error.errno and error.strerror) or type(error).__name__
+    return ConnectFailed(f"{origin} cannot be read: {reason}")

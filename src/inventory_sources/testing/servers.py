@@ -1,9 +1,9 @@
-"""An HTTP server that answers as a script says, well or badly.
+r"""An HTTP server that answers as a script says, well or badly.
 
 It listens on the loopback, speaks real HTTP/1.1 over real sockets, and can do to a client what servers in the field
 do: lie about the length, cut the body, send a byte at a time, never end::
 
-    with ScriptedHttpServer([Response(b"sku,quantity\\nA,5\\n"), Response(status=503)]) as server:
+    with ScriptedHttpServer([Response(b"sku,quantity\nA,5\n"), Response(status=503)]) as server:
         client.get(server.url)
     assert server.requests[0].path == "/"
 """
