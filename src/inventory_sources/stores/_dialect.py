@@ -1,0 +1,165 @@
+"""What differs between SQLite, PostgreSQL and MariaDB; everything else is the same code."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import BigInteger, Connection, Engine, Table, TextClause, cast, extract, func, select, text
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from inventory_sources.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.sql import Executable
+
+__all__ = ["Dialect", "dialect_of"]
+
+
+class Dialect:
+    """Servers in general: the transaction is SQLAlchemy's, the clock is the database's."""
+
+    #: Statement that gives the database's time in microseconds since 1970-01-01 UTC; ``None``: the system's clock.
+    clock: Executable | None = None
+    #: Codes of errors after which the transaction can be run again at once.
+    repeat_codes: frozenset[object] = frozenset()
+    #: Codes of errors that say that a lock was waited for too long.
+    locked_codes: frozenset[object] = frozenset()
+
+    def prepare(self, lock_timeout_ms: int) -> Sequence[str]:
+        """Statements for each new connection of an engine that the store made itself."""
+        return ()
+
+    def begin(self, connection: Connection) -> None:
+        """Opens a transaction that will write."""
+
+    def commit(self, connection: Connection) -> None:
+        connection.commit()
+
+    def rollback(self, connection: Connection) -> None:
+        connection.rollback()
+
+    def upsert(self, table: Table, changed: Sequence[str]) -> Executable:
+        """An insert that updates the columns ``changed`` where the primary key is there already."""
+        raise NotImplementedError
+
+    def skips_locked(self, connection: Connection) -> bool:
+        """Whether rows that others hold can be passed over."""
+        return True
+
+    def lock_schema(self, connection: Connection, prefix: str) -> None:
+        """Keeps other processes from creating or migrating the same tables until :meth:`unlock_schema`."""
+
+    def unlock_schema(self, connection: Connection, prefix: str) -> None:
+        """Takes the lock back where the end of the transaction does not."""
+
+    def code(self, error: DBAPIError) -> object:
+        """The database's own code for an error, safe to show."""
+        return None
+
+    def asks_for_repetition(self, error: DBAPIError) -> bool:
+        """Whether the transaction was given up only because of others."""
+        return self.code(error) in self.repeat_codes
+
+    def is_locked(self, code: object) -> bool:
+        """Whether a lock was waited for too long."""
+        return code in self.locked_codes
+
+
+class Sqlite(Dialect):
+    """Transactions by hand: Python's driver would begin them late and deferred, which ends in lock errors."""
+
+    locked_codes = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_TIMEOUT"})
+
+    def prepare(self, lock_timeout_ms: int) -> Sequence[str]:
+        return (f"PRAGMA busy_timeout = {lock_timeout_ms}", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
+
+    def begin(self, connection: Connection) -> None:
+        dbapi: Any = connection.connection.dbapi_connection
+        if dbapi.in_transaction:  # a host's own "begin" event has opened one, perhaps deferred
+            connection.exec_driver_sql("ROLLBACK")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def commit(self, connection: Connection) -> None:
+        connection.exec_driver_sql("COMMIT")
+
+    def rollback(self, connection: Connection) -> None:
+        dbapi: Any = connection.connection.dbapi_connection
+        if dbapi.in_transaction:
+            connection.exec_driver_sql("ROLLBACK")
+
+    def upsert(self, table: Table, changed: Sequence[str]) -> Executable:
+        insert = sqlite.insert(table)
+        return insert.on_conflict_do_update(
+            index_elements=list(table.primary_key), set_={name: insert.excluded[name] for name in changed}
+        )
+
+    def code(self, error: DBAPIError) -> object:
+        return getattr(error.orig, "sqlite_errorname", None)
+
+
+class Postgres(Dialect):
+    clock = select(cast(extract("epoch", func.statement_timestamp()) * 1_000_000, BigInteger))
+    repeat_codes = frozenset({"40001", "40P01"})
+    locked_codes = frozenset({"55P03"})
+
+    def prepare(self, lock_timeout_ms: int) -> Sequence[str]:
+        return (f"SET lock_timeout = {lock_timeout_ms}",)
+
+    def upsert(self, table: Table, changed: Sequence[str]) -> Executable:
+        insert = postgresql.insert(table)
+        return insert.on_conflict_do_update(
+            index_elements=list(table.primary_key), set_={name: insert.excluded[name] for name in changed}
+        )
+
+    def lock_schema(self, connection: Connection, prefix: str) -> None:
+        connection.execute(select(func.pg_advisory_xact_lock(zlib.crc32(prefix.encode()))))
+
+    def code(self, error: DBAPIError) -> object:
+        return getattr(error.orig, "sqlstate", None)
+
+
+class MariaDb(Dialect):
+    """Also MySQL. Its schema changes commit by themselves, so migrations there are steps that can be repeated."""
+
+    clock: TextClause = text("SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))")
+    repeat_codes = frozenset({1020, 1213})
+    locked_codes = frozenset({1205})
+
+    def prepare(self, lock_timeout_ms: int) -> Sequence[str]:
+        return (f"SET SESSION innodb_lock_wait_timeout = {max(1, lock_timeout_ms // 1000)}",)
+
+    def upsert(self, table: Table, changed: Sequence[str]) -> Executable:
+        insert = mysql.insert(table)
+        return insert.on_duplicate_key_update({name: insert.inserted[name] for name in changed})
+
+    def skips_locked(self, connection: Connection) -> bool:
+        version = connection.dialect.server_version_info or (0,)
+        return version >= ((10, 6) if getattr(connection.dialect, "is_mariadb", False) else (8, 0, 1))
+
+    def lock_schema(self, connection: Connection, prefix: str) -> None:
+        if connection.execute(select(func.get_lock(self._lock_name(prefix), 60))).scalar() != 1:
+            raise StoreUnavailable("another process has been migrating the state database for a minute")
+
+    def unlock_schema(self, connection: Connection, prefix: str) -> None:
+        connection.execute(select(func.release_lock(self._lock_name(prefix))))
+
+    def code(self, error: DBAPIError) -> object:
+        return error.orig.args[0] if error.orig is not None and error.orig.args else None
+
+    @staticmethod
+    def _lock_name(prefix: str) -> Any:
+        return func.concat(func.database(), f".{prefix[:20]}schema")
+
+
+def dialect_of(engine: Engine) -> Dialect | None:
+    """The differences that go with an engine; ``None`` for a database that is not supported."""
+    if engine.dialect.name == "sqlite":
+        return Sqlite()
+    if engine.dialect.name == "postgresql":
+        return Postgres()
+    if engine.dialect.name in ("mysql", "mariadb"):
+        return MariaDb()
+    return None

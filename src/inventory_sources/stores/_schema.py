@@ -1,0 +1,84 @@
+"""Creating the tables, and bringing those of an older version up to date.
+
+A new database gets the current tables at once. An older one goes through the steps it lacks, in order and under a
+lock, so that of several processes that open it at once one migrates and the others wait. Each step can be repeated,
+because MariaDB commits every schema change by itself: a step that was cut off there is simply run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Table, inspect, select
+
+from inventory_sources.errors import RecordInvalid, SchemaTooNew
+from inventory_sources.stores._tables import Tables
+
+if TYPE_CHECKING:
+    from inventory_sources.stores._dialect import Dialect
+
+__all__ = ["SCHEMA_VERSION", "prepare_schema", "schema_is_current"]
+
+
+def _index(table: Table, suffix: str, connection: Connection) -> None:
+    for index in table.indexes:
+        if str(index.name).endswith(suffix):
+            index.create(connection, checkfirst=True)
+
+
+def _index_runs_by_age(connection: Connection, tables: Tables) -> None:
+    """Purging looked at every run there is."""
+    _index(tables.runs, "runs_by_age", connection)
+
+
+def _index_outbox_of_source(connection: Connection, tables: Tables) -> None:
+    """Removing a source looked at every notification there is."""
+    _index(tables.outbox, "outbox_of_source", connection)
+
+
+#: The step at position n leads from version n + 1 to version n + 2.
+_STEPS: tuple[Callable[[Connection, Tables], None], ...] = (_index_runs_by_age, _index_outbox_of_source)
+SCHEMA_VERSION = len(_STEPS) + 1
+
+
+def schema_is_current(connection: Connection, tables: Tables) -> bool:
+    """Whether the tables are there in the version of this library.
+
+    :raises SchemaTooNew: when they are of a later one.
+    """
+    return _version(connection, tables) == SCHEMA_VERSION
+
+
+def prepare_schema(connection: Connection, tables: Tables, dialect: Dialect) -> None:
+    """Creates or migrates the tables, in an open transaction.
+
+    :raises SchemaTooNew: when they are of a later version.
+    """
+    dialect.lock_schema(connection, tables.prefix)
+    try:
+        version = _version(connection, tables)
+        if version is None:
+            tables.metadata.create_all(connection)
+            connection.execute(tables.meta.insert().values(id=1, schema_version=SCHEMA_VERSION))
+        elif version < SCHEMA_VERSION:
+            for step in _STEPS[version - 1 :]:
+                step(connection, tables)
+            connection.execute(tables.meta.update().values(schema_version=SCHEMA_VERSION))
+    finally:
+        dialect.unlock_schema(connection, tables.prefix)
+
+
+def _version(connection: Connection, tables: Tables) -> int | None:
+    if not inspect(connection).has_table(tables.meta.name):
+        return None
+    version = connection.execute(select(tables.meta.c.schema_version)).scalar()
+    if version is None:
+        return None
+    if version < 1:
+        raise RecordInvalid(f"table {tables.meta.name!r} names no schema version of this library: {version}")
+    if version > SCHEMA_VERSION:
+        raise SchemaTooNew(
+            f"the tables {tables.prefix}* are of schema version {version}; this library knows up to {SCHEMA_VERSION}"
+        )
+    return int(version)

@@ -1,0 +1,144 @@
+"""Transitions and sources in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from inventory_sources.errors import SourceExists, SourceNotFound
+from inventory_sources.protocols.store import AuditEntry, StoredSource, Transaction
+from inventory_sources.run import SyncRun
+from inventory_sources.status import SourceState
+from inventory_sources.stores._changes import ChangeWriter, state_columns
+from inventory_sources.stores._codec import load, load_spec, to_text
+from inventory_sources.stores._database import Database
+from inventory_sources.stores._history import find_run
+from inventory_sources.stores._transaction import OpenTransaction, check_name
+
+__all__ = ["SqlSources", "SqlTransitions"]
+
+T = TypeVar("T")
+
+
+class _SourceRows:
+    """How a source's row is read."""
+
+    _database: Database
+    _writer: ChangeWriter
+
+    @cached_property
+    def _select_source(self) -> Select[Any]:
+        sources = self._database.tables.sources
+        return select(sources.c.spec, sources.c.state).where(sources.c.name == bindparam("of"))
+
+    @cached_property
+    def _lock_source(self) -> Select[Any]:
+        """Locks the row but not its key; SQLite has locked the whole database by then."""
+        return self._select_source.with_for_update(key_share=True)
+
+    def _load(self, connection: Connection, name: str, query: Select[Any]) -> StoredSource:
+        row = self._row(connection, name, query)
+        return StoredSource(name, load_spec(row.spec, name), load(SourceState, row.state, "sources", name))
+
+    @staticmethod
+    def _row(connection: Connection, name: str, query: Select[Any]) -> Row[Any]:
+        row: Row[Any] | None = connection.execute(query, {"of": name}).first()
+        if row is None:
+            raise SourceNotFound(f"no source {name[:80]!r} is in the state store")
+        return row
+
+
+class SqlTransitions(_SourceRows):
+    """:class:`~inventory_sources.protocols.store.Transitions` in SQL."""
+
+    def transact(self, name: str, decide: Callable[[Transaction], T]) -> T:
+        """Runs ``decide`` in one transaction that holds the source's row, and commits what it wrote."""
+        database, translated = self._database, self._database.translated
+
+        def work(connection: Connection) -> T:
+            def run(run_id: str) -> SyncRun | None:
+                with translated():
+                    return find_run(connection, database.tables, run_id)
+
+            with translated():
+                source = self._load(connection, name, self._lock_source)
+                transaction = OpenTransaction(database.now(connection), source, run, connection)
+            result = decide(transaction)
+            with translated():
+                self._writer.write(connection, transaction)
+            return result
+
+        return database.transact(work)
+
+    @cached_property
+    def _due(self) -> Select[Any]:
+        sources = self._database.tables.sources
+        return (
+            select(sources.c.name)
+            .where(sources.c.wake_at <= bindparam("moment", type_=sources.c.wake_at.type))
+            .order_by(sources.c.wake_at, sources.c.name)
+            .limit(bindparam("most"))
+        )
+
+    def due(self, limit: int) -> Sequence[str]:
+        """Names of sources whose ``wake_at`` has come, longest overdue first; read from an index."""
+
+        def query(connection: Connection) -> Sequence[str]:
+            values = {"moment": self._database.now(connection), "most": limit}
+            return connection.execute(self._due, values).scalars().all()
+
+        return self._database.read(query)
+
+    def now(self) -> datetime:
+        """The store's time (UTC)."""
+        return self._database.time()
+
+
+class SqlSources(_SourceRows):
+    """:class:`~inventory_sources.protocols.store.Sources` in SQL."""
+
+    def add(self, source: StoredSource, audit: AuditEntry) -> None:
+        """Registers a source."""
+        check_name(source.name, "the source name")
+        row = {"name": source.name, "spec": to_text(source.spec), **state_columns(source.state)}
+
+        def work(connection: Connection) -> None:
+            try:
+                connection.execute(insert(self._database.tables.sources), row)
+            except IntegrityError:
+                raise SourceExists(f"a source {source.name!r} is in the state store already") from None
+            self._writer.audit(connection, (audit,))
+
+        self._database.write(work)
+
+    def get(self, name: str) -> StoredSource:
+        """One source."""
+        return self._database.read(lambda connection: self._load(connection, name, self._select_source))
+
+    def names(self, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """Names in order, a page at a time."""
+        name = self._database.tables.sources.c.name
+        query = select(name).where(name > after).order_by(name).limit(limit)
+        return self._database.read(lambda connection: connection.execute(query).scalars().all())
+
+    def remove(self, name: str, audit: AuditEntry) -> None:
+        """Deletes a source with all that is kept of it but its audit entries."""
+        tables = self._database.tables
+        runs, rejections = tables.runs, tables.rejections
+        of_source = (tables.chunks, tables.unmapped, tables.held, tables.overrides, tables.outbox, tables.inbox, runs)
+
+        def work(connection: Connection) -> None:
+            self._row(connection, name, self._lock_source)  # not decoded: a damaged source can be removed
+            ids = select(runs.c.id).where(runs.c.source == name)
+            connection.execute(delete(rejections).where(rejections.c.run_id.in_(ids)))
+            for table in of_source:
+                connection.execute(delete(table).where(table.c.source == name))
+            connection.execute(delete(tables.sources).where(tables.sources.c.name == name))
+            self._writer.audit(connection, (audit,))
+
+        self._database.write(work)
