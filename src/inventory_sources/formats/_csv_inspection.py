@@ -30,7 +30,7 @@ def inspect_csv(decoder: CsvDecoder, head: bytes, *, complete: bool) -> Inspecti
     if not complete and len(lines) > 1:
         lines.pop()
     rows = _rows(decoder, lines, problems)
-    likely = likely_delimiter(lines[: _SAMPLE_ROWS + 1], decoder.delimiter) if rows and len(rows[0]) == 1 else None
+    likely = _likely(decoder, lines) if rows and len(rows[0]) == 1 else None
     if likely:
         suggestions["delimiter"] = likely
         problems.append(f"with the delimiter {decoder.delimiter!r} there is only one column")
@@ -38,6 +38,11 @@ def inspect_csv(decoder: CsvDecoder, head: bytes, *, complete: bool) -> Inspecti
     headings = decoder.headings or _headings(rows.pop(0) if rows else (), problems)
     sample = (tuple(row[: len(headings)]) + (None,) * (len(headings) - len(row)) for row in rows if row)
     return Inspection(headings, tuple(sample), suggestions, tuple(problems))
+
+
+def _likely(decoder: CsvDecoder, lines: list[str]) -> str | None:
+    declared = decoder.delimiter
+    return likely_delimiter(lines[: _SAMPLE_ROWS + 1], declared) or likely_delimiter(lines[:1], declared)
 
 
 def _rows(decoder: CsvDecoder, lines: list[str], problems: list[str]) -> list[list[str]]:

@@ -232,7 +232,7 @@ class CsvReading:
 
     def _read_records(self) -> Iterator[tuple[int, list[str]]]:
         """Each record with the line on which it begins."""
-        lines, begin = self._lines, 1
+        lines, begin = self._lines, self._lines.number + 1
         try:
             for row in self.decoder.rows(lines):
                 yield begin, row
