@@ -259,15 +259,20 @@ def _succeed(state: SourceState, event: Succeed, rules: Rules, now: datetime) ->
 
 def _fail(state: SourceState, event: Fail, rules: Rules, now: datetime) -> Transition:
     failed = evolve(state, last_failure=event.failure)
+    told = event.retry_after or timedelta(0)
     if event.recovery is Recovery.BLOCK:
         return _error(failed, Reason.BLOCKED, None, rules)
-    if state.held_digest is not None:
-        return Transition(_idle(failed, SyncStatus.ERROR, Reason.HELD, rules.tick(now)))
+    if _waits_for_a_person(state):
+        return Transition(_idle(failed, SyncStatus.ERROR, Reason.HELD, _later(rules.tick(now), now + told)))
     if event.recovery is Recovery.STOP:
         return _error(failed, Reason.FAILED, rules.tick(now), rules)
     if event.recovery is Recovery.WAIT and _patient(state, rules, now):
         return _wait(failed, event.retry_after or rules.retry.wait, rules, now)
-    return _climb(failed, event.retry_after or timedelta(0), rules, now)
+    return _climb(failed, told, rules, now)
+
+
+def _waits_for_a_person(state: SourceState) -> bool:
+    return state.held_digest is not None and state.approved_digest is None
 
 
 def _patient(state: SourceState, rules: Rules, now: datetime) -> bool:
@@ -334,9 +339,7 @@ def _lose(state: SourceState, event: Lose, rules: Rules, now: datetime) -> Trans
         now,
     )
     lost = evolve(state, last_failure=failure)
-    if state.approved_digest is not None:
-        return Transition(_idle(lost, SyncStatus.PENDING, Reason.REQUESTED, now, Trigger.MANUAL))
-    if state.held_digest is not None:
+    if _waits_for_a_person(state):
         return Transition(_idle(lost, SyncStatus.ERROR, Reason.HELD, rules.tick(now)))
     after = _climb(lost, timedelta(0), rules, now)
     if after.state.status is SyncStatus.PENDING:
@@ -373,14 +376,8 @@ def _same_digest(state: SourceState, digest: str, rules: Rules) -> None:
 
 
 def _edit(state: SourceState, event: Edit, rules: Rules, now: datetime) -> Transition:
-    keeps = state.status is SyncStatus.COMPLETED
     edited = evolve(
-        _idle(
-            state,
-            SyncStatus.COMPLETED if keeps else SyncStatus.PENDING,
-            Reason.DONE if keeps else Reason.EDITED,
-            rules.tick(now),
-        ),
+        _edited(state, rules, now),
         epoch=state.epoch + 1,
         config_version=event.config_version,
         failures=0,
@@ -391,6 +388,14 @@ def _edit(state: SourceState, event: Edit, rules: Rules, now: datetime) -> Trans
         cursor=None,
     )
     return _resolve(edited) if edited.incident and edited.incident.held else Transition(edited)
+
+
+def _edited(state: SourceState, rules: Rules, now: datetime) -> SourceState:
+    if state.status is SyncStatus.COMPLETED:
+        return _idle(state, SyncStatus.COMPLETED, Reason.DONE, rules.tick(now))
+    if state.reason is Reason.REQUESTED:
+        return state
+    return _idle(state, SyncStatus.PENDING, Reason.EDITED, rules.tick(now))
 
 
 def _pause(state: SourceState, event: Pause, rules: Rules, now: datetime) -> Transition:
@@ -408,8 +413,10 @@ def _request_cancel(state: SourceState, event: RequestCancel, rules: Rules, now:
 
 
 def _error(state: SourceState, reason: Reason, next_run_at: datetime | None, rules: Rules) -> Transition:
-    """Error until something changes: the ladder is spent, and one notice goes out for the incident."""
-    error = evolve(_idle(state, SyncStatus.ERROR, reason, next_run_at), failures=rules.retry.exhausted)
+    """Error until something changes: ladder and approval are spent, and one notice goes out for the incident."""
+    error = evolve(
+        _idle(state, SyncStatus.ERROR, reason, next_run_at), failures=rules.retry.exhausted, approved_digest=None
+    )
     if state.incident is not None and not state.incident.held:
         return Transition(error)
     incident = Incident(state.run_id or "")
