@@ -8,7 +8,7 @@ from contextlib import suppress
 from attrs import Factory, frozen
 
 from inventory_sources.errors import EncodingInvalid
-from inventory_sources.formats._text import Block, resolve
+from inventory_sources.formats._text import Block, resolve, without_cut_character
 
 __all__ = ["HeadText", "read_head"]
 
@@ -37,13 +37,7 @@ def read_head(head: bytes, declared: str) -> HeadText:
 
 def _text(head: bytes, encoding: str) -> str:
     codec = resolve(encoding, head)
-    data = head[codec.mark :]
-    decoder = codecs.getincrementaldecoder(codec.name)()
-    with suppress(UnicodeDecodeError):
-        # A head may end in the middle of a character, which is no fault of the input.
-        decoder.decode(data)
-        data = data[: len(data) - len(decoder.getstate()[0])]
-    return Block(codec.mark, data, codec).text(1)
+    return Block(codec.mark, without_cut_character(head[codec.mark :], codec), codec).text(1)
 
 
 def _suggested(head: bytes) -> str:

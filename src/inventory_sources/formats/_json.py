@@ -18,7 +18,7 @@ from inventory_sources.errors import (
 )
 from inventory_sources.formats._json_text import check_depth, described, follow, looks_cut, parse
 from inventory_sources.formats._tally import Damage, Tally, selected
-from inventory_sources.formats._text import Block, blocks, check_encoding, resolve
+from inventory_sources.formats._text import Block, blocks, check_encoding, resolve, without_cut_character
 from inventory_sources.payload import Payload, Proof
 from inventory_sources.protocols.decoder import DecodeContext, Inspection
 
@@ -29,6 +29,7 @@ _Objects: TypeAlias = "dict[int, dict[str, Any]]"
 _BATCH_RECORDS = 50_000
 _DEEPEST = 200
 _SHOWN_CHARS = 1000
+_CUT = "the document does not end where it should, and may still be growing"
 _NO_LINE_END = "the last record has no line end, and nothing else proves that this is the end of the file"
 
 
@@ -87,7 +88,7 @@ class JsonDecoder:
         tally.finish(declared)
 
     def _document(self, payload: Payload, context: DecodeContext) -> object:
-        text = self._text(payload)
+        text = self._text(payload, context)
         if not text.strip():
             raise StructureInvalid("the document is empty", guidance="Check the system that sends it.")
         check_depth(text, self.max_depth)
@@ -95,18 +96,21 @@ class JsonDecoder:
             document = parse(text)
         except json.JSONDecodeError as error:
             if looks_cut(text, error) and not context.evidence.proves_end:
-                raise InputIncomplete("the document does not end where it should, and may still be growing") from None
+                raise InputIncomplete(_CUT) from None
             raise _not_json(error) from None
         context.prove(Proof.TRAILER)
         return document
 
-    def _text(self, payload: Payload) -> str:
+    def _text(self, payload: Payload, context: DecodeContext) -> str:
         with payload.open() as stream:
             data = stream.read(self.max_bytes + 1)
         if len(data) > self.max_bytes:
             raise InputTooLarge(f"the document has more than {self.max_bytes} bytes")
         codec = resolve(self.encoding, data)
-        return Block(codec.mark, data[codec.mark :], codec).text(1)
+        data = data[codec.mark :]
+        if not context.evidence.proves_end and without_cut_character(data, codec) != data:
+            raise InputIncomplete(_CUT)
+        return Block(codec.mark, data, codec).text(1)
 
     def _records(self, document: object) -> list[dict[str, Any]]:
         found = follow(document, self.records)

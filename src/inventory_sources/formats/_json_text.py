@@ -13,7 +13,7 @@ __all__ = ["check_depth", "described", "follow", "looks_cut", "parse"]
 
 _NOT_STRUCTURE = bytes(sorted(set(range(256)) - set(b'[]{}"')))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-_CUT_TOKEN = re.compile(r"t|tr|tru|f|fa|fal|fals|n|nu|nul|-|\\(u[0-9a-fA-F]{0,3})?")
+_CUT_TOKEN = re.compile(r"t|tr|tru|f|fa|fal|fals|n|nu|nul|-")
 
 
 def parse(text: str) -> Any:
@@ -62,6 +62,8 @@ def check_depth(text: str, most: int) -> None:
 def looks_cut(text: str, error: json.JSONDecodeError) -> bool:
     """Whether the fault is one that the front part of a good document has, or something that follows a whole one."""
     rest = text[error.pos :].rstrip()
+    if error.msg.startswith("Invalid"):  # an escape
+        return len(rest) <= len("\\u0000")
     return error.msg.startswith(("Unterminated string", "Extra data")) or not rest or bool(_CUT_TOKEN.fullmatch(rest))
 
 

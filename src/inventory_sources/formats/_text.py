@@ -6,13 +6,14 @@ import codecs
 import io
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from attrs import Attribute, frozen
 
 from inventory_sources.errors import ConfigurationError, EncodingInvalid, InputTooLarge
 
-__all__ = ["BLOCK_BYTES", "Block", "Codec", "blocks", "check_encoding", "resolve"]
+__all__ = ["BLOCK_BYTES", "Block", "Codec", "blocks", "check_encoding", "resolve", "without_cut_character"]
 
 #: Read at a time. Larger blocks cost memory and, with polars, no longer gain speed.
 BLOCK_BYTES = 8 << 20
@@ -123,6 +124,15 @@ def resolve(declared: str, head: bytes) -> Codec:
             guidance=f"Declare the encoding {found.removesuffix('-le').removesuffix('-be')!r}.",
         )
     return Codec(found or name, len(mark))
+
+
+def without_cut_character(data: bytes, codec: Codec) -> bytes:
+    """The same without the last character if only some of its bytes are there, as where an input is cut."""
+    decoder = codecs.getincrementaldecoder(codec.name)()
+    with suppress(UnicodeDecodeError):
+        decoder.decode(data)
+        return data[: len(data) - len(decoder.getstate()[0])]
+    return data
 
 
 def blocks(stream: BinaryIO, codec: Codec, size: int = BLOCK_BYTES) -> Iterator[Block]:
