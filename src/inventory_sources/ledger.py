@@ -5,8 +5,9 @@ store keeps it as opaque segments: a first one with every observation, then smal
 run that observed (nearly) everything at one moment does not write a row for each: its segment carries a *sweep*, the
 moment and channel that all earlier observations take over, beside the rows for which more is to be said.
 
-A segment is a header of 18 bytes (magic, format version, channel of the sweep or 255, its moment in microseconds since
-1970 UTC, CRC-32 of the rest) and an Arrow IPC file, compressed with Zstandard, of the columns of :func:`ledger_schema`.
+A segment is, in big-endian order: four bytes of magic, the format version (1 byte), the CRC-32 of all that follows (4),
+the sweep's channel by number or 255 for no sweep (1), its moment in microseconds since 1970 UTC (8), and an Arrow IPC
+file, compressed with Zstandard, of the columns of :func:`ledger_schema`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Channel", "Ledger", "LedgerChange", "ledger_schema", "positions"]
 
-_HEADER = struct.Struct(">4sBBqI")
+_HEADER = struct.Struct(">4sBI")
+_SWEEP = struct.Struct(">Bq")
 _MAGIC = b"ISLG"
 _VERSION = 1
 _NO_SWEEP = 255
@@ -218,22 +220,22 @@ def _sweep(frame: pl.DataFrame, sweep: tuple[datetime, str] | None) -> pl.DataFr
 
 
 def _encode(rows: pl.DataFrame, sweep: tuple[datetime, str] | None) -> bytes:
-    body = BytesIO()
-    rows.write_ipc(body, compression="zstd")
     channel, moment = _NO_SWEEP, 0
     if sweep is not None:
         moment, channel = (sweep[0] - _EPOCH) // timedelta(microseconds=1), _CHANNELS.index(sweep[1])
-    data = body.getvalue()
-    return _HEADER.pack(_MAGIC, _VERSION, channel, moment, zlib.crc32(data)) + data
+    table = BytesIO()
+    rows.write_ipc(table, compression="zstd")
+    body = _SWEEP.pack(channel, moment) + table.getbuffer()
+    return _HEADER.pack(_MAGIC, _VERSION, zlib.crc32(body)) + body
 
 
 def _decode(segment: bytes, number: int) -> tuple[pl.DataFrame, tuple[datetime, str] | None]:
     import polars as pl
 
-    head, body = segment[: _HEADER.size], segment[_HEADER.size :]
-    if len(head) < _HEADER.size or not head.startswith(_MAGIC):
+    body = memoryview(segment)[_HEADER.size :]
+    if len(body) < _SWEEP.size or not segment.startswith(_MAGIC):
         raise _unreadable(number)
-    _, version, channel, moment, checksum = _HEADER.unpack(head)
+    _, version, checksum = _HEADER.unpack_from(segment)
     if version != _VERSION:
         raise RecordInvalid(
             f"segment {number} of the ledger of observations has format {version}, and this version reads {_VERSION}",
@@ -241,10 +243,9 @@ def _decode(segment: bytes, number: int) -> tuple[pl.DataFrame, tuple[datetime, 
         )
     if zlib.crc32(body) != checksum:
         raise _unreadable(number)
-    rows = pl.read_ipc(BytesIO(body))
-    if channel == _NO_SWEEP:
-        return rows, None
-    return rows, (_EPOCH + timedelta(microseconds=moment), _CHANNELS[channel])
+    channel, moment = _SWEEP.unpack_from(body)
+    rows = pl.read_ipc(BytesIO(body[_SWEEP.size :]))
+    return rows, None if channel == _NO_SWEEP else (_EPOCH + timedelta(microseconds=moment), _CHANNELS[channel])
 
 
 def _unreadable(number: int) -> RecordInvalid:

@@ -182,7 +182,13 @@ def _digest(plan: SyncPlan) -> str:
     target = pl.col("new").cast(pl.Decimal(38, DECIMAL_PLACES)).cast(pl.String)
     # Lengths first, so that no text in a SKU or location can pass for two fields.
     line = pl.concat_str(
-        pl.col("sku").str.len_bytes(), pl.col("location").str.len_bytes(), "sku", "location", target, times, separator=" "
+        pl.col("sku").str.len_bytes(),
+        pl.col("location").str.len_bytes(),
+        "sku",
+        "location",
+        target,
+        times,
+        separator=" ",
     )
     lines = plan.frame.sort("sku", "location").select(line=line)
     digest = hashlib.sha256(f"{len(plan.source.encode())} {plan.source} {plan.config_version}".encode())
