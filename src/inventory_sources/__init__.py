@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inventory_sources.retry import RetryPolicy
     from inventory_sources.run import SyncRun
     from inventory_sources.secrets import Secret
-    from inventory_sources.sinks.memory import MemorySink
+    from inventory_sources.sinks import MemorySink
     from inventory_sources.sinks.sql import SqlStockSink
     from inventory_sources.source import Source
     from inventory_sources.status import SyncStatus
@@ -67,7 +67,7 @@ _HOMES = {
     "InventorySourcesError": "errors",
     "JsonDecoder": "formats",
     "JsonLinesDecoder": "formats",
-    "MemorySink": "sinks.memory",
+    "MemorySink": "sinks",
     "MemoryStateStore": "stores.memory",
     "Payload": "payload",
     "Registry": "registry",

@@ -30,7 +30,7 @@ def document_converter(secrets: SecretResolver) -> Any:
     converter = make_converter(forbid_extra_keys=True)
     for target, accepted in _SCALARS:
         converter.register_structure_hook(target, _exactly(target, accepted))
-    converter.register_structure_hook(object, lambda value, _: value)
+    converter.register_structure_hook_func(lambda target: target is object, lambda value, _: value)
     converter.register_structure_hook(timedelta, lambda value, _: timedelta(seconds=_number(value)))
     converter.register_unstructure_hook(timedelta, lambda value: value.total_seconds())
     converter.register_structure_hook(Decimal, lambda value, _: Decimal(_text(value)))
@@ -41,17 +41,16 @@ def document_converter(secrets: SecretResolver) -> Any:
     converter.register_structure_hook(
         Frequency, lambda value, cls: Frequency.parse(value) if isinstance(value, str) else plain_frequency(value, cls)
     )
-    converter.register_unstructure_hook_func(callable, _not_storable)
     return converter
 
 
-def plain_document(value: object, secrets: SecretResolver) -> dict[str, object]:
+def plain_document(value: object, converter: Any) -> dict[str, object]:
     """An attrs object as JSON gives it back.
 
     :raises NotPortable: when it holds something that cannot be stored: a callable, a client, a secret's text.
     """
     try:
-        document: dict[str, object] = json.loads(json.dumps(document_converter(secrets).unstructure(value)))
+        document: dict[str, object] = json.loads(json.dumps(converter.unstructure(value)))
     except TypeError:
         raise NotPortable(f"{type(value).__name__} holds an object that cannot be stored") from None
     return document
@@ -101,6 +100,3 @@ def _reference(secret: Secret) -> str:
         raise NotPortable("a secret held as text is not stored; use Secret.reference('env:NAME')")
     return secret.stored_as
 
-
-def _not_storable(value: object) -> object:
-    raise NotPortable(f"a callable ({getattr(value, '__qualname__', type(value).__name__)}) is not stored")

@@ -20,7 +20,7 @@ from inventory_sources.source import Part, Source, SourceSpec
 
 __all__ = ["Registry"]
 
-_STAGES = ("connector", "decoder", "mapper", "guard", "sink", "catalog")
+_STAGES = ("connector", "decoder", "mapper", "identity", "guard", "sink", "catalog")
 
 _STANDARD: dict[str, dict[str, str]] = {
     "connector": {
@@ -33,6 +33,10 @@ _STANDARD: dict[str, dict[str, str]] = {
         "jsonl": "inventory_sources.formats:JsonLinesDecoder",
     },
     "mapper": {"columns": "inventory_sources.mappers:Columns"},
+    "identity": {
+        "equal_sku": "inventory_sources.mappers:EqualSku",
+        "table": "inventory_sources.mappers:TableIdentity",
+    },
     "guard": {
         "empty_feed": "inventory_sources.guards:EmptyFeed",
         "shrunk_feed": "inventory_sources.guards:ShrunkFeed",
@@ -52,11 +56,12 @@ class Registry:
 
     secrets: SecretResolver = field(factory=default_secrets)
     _parts: dict[tuple[str, str], object] = field(factory=dict, init=False)
+    _made: Any = field(default=None, init=False)
 
     def register(self, stage: str, name: str, part: object) -> None:
         """Gives a class (built from options) or an object (used as it is) a name.
 
-        :param stage: ``connector``, ``decoder``, ``mapper``, ``guard``, ``sink`` or ``catalog``.
+            :param stage: ``connector``, ``decoder``, ``mapper``, ``identity``, ``guard``, ``sink`` or ``catalog``.
         :raises ConfigurationError: when the stage is unknown or the name is taken by another part.
         """
         if stage not in _STAGES:
@@ -124,14 +129,32 @@ class Registry:
 
     def document(self, spec: SourceSpec) -> Mapping[str, object]:
         """A specification as plain JSON values."""
-        return plain_document(spec, self.secrets)
+        return plain_document(spec, self._converter)
 
     def spec(self, document: Mapping[str, object]) -> SourceSpec:
         """A specification from plain JSON values.
 
         :raises ConfigurationError: naming each value that is unknown, missing or of the wrong type.
         """
-        return self._structure(document, SourceSpec, "source")
+        spec: SourceSpec = self._structure(document, SourceSpec, "source")
+        return spec
+
+    @property
+    def _converter(self) -> Any:
+        if self._made is None:
+            from inventory_sources.mappers import Identity
+
+            made = document_converter(self.secrets)
+            made.register_structure_hook(Identity, lambda value, _: self._make("identity", made.structure(value, Part)))
+            made.register_unstructure_hook(Identity, lambda value: made.unstructure(self._stored("identity", value)))
+            self._made = made
+        return self._made
+
+    def _stored(self, stage: str, part: object) -> Part:
+        described, storable = self._describe(stage, part)
+        if not storable:
+            raise NotPortable(f"{stage} {type(part).__qualname__} is neither registered nor storable")
+        return described
 
     def _make(self, stage: str, part: Part) -> object:
         found = self._find(stage, part.name)
@@ -143,7 +166,7 @@ class Registry:
 
     def _structure(self, document: object, cls: type[Any], what: str) -> Any:
         try:
-            return document_converter(self.secrets).structure(document, cls)
+            return self._converter.structure(document, cls)
         except ConfigurationError:
             raise
         except Exception as error:
@@ -167,7 +190,7 @@ class Registry:
         for name in (*_STANDARD.get(stage, {}), *(key for kind, key in self._parts if kind == stage)):
             if self._find(stage, name) is type(part):
                 try:
-                    return Part(name, plain_document(part, self.secrets)), True
+                    return Part(name, plain_document(part, self._converter)), True
                 except NotPortable:
                     return Part(name), False
         return Part(f"local:{type(part).__qualname__}"), False

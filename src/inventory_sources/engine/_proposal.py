@@ -9,11 +9,11 @@ from attrs import frozen
 
 from inventory_sources.batch import StockBatch
 from inventory_sources.engine._intake import Intake, foreign_errors
-from inventory_sources.engine._planning import PlanSettings, Proposal, make_plan
-from inventory_sources.errors import SinkError
+from inventory_sources.engine._planning import PlanSettings, make_plan
+from inventory_sources.errors import SinkError, SinkSchemaInvalid
 from inventory_sources.feed import AbsencePolicy, FeedScope
-from inventory_sources.ledger import Ledger
-from inventory_sources.plan import SyncPlan
+from inventory_sources.ledger import Ledger, LedgerChange
+from inventory_sources.plan import Outcome, SyncPlan
 from inventory_sources.protocols.sink import CurrentLevel, SinkTraits
 from inventory_sources.protocols.store import StateStore
 from inventory_sources.source import Source
@@ -22,7 +22,7 @@ from inventory_sources.status import SourceState
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Background", "propose", "read_levels"]
+__all__ = ["Background", "Proposal", "levels_frame", "propose", "read_levels"]
 
 #: Feeds of more SKUs than this read the whole stock table, which costs less than asking for each.
 _ASK_FOR_ALL = 20_000
@@ -53,6 +53,25 @@ def _unmapped(store: StateStore, name: str) -> Iterable[str]:
         after = page[-1].sku
 
 
+@frozen
+class Proposal:
+    """A plan, what the ledger is to record of it, and the sink it was made for."""
+
+    plan: SyncPlan
+    observed: pl.DataFrame
+    traits: SinkTraits
+
+    def ledger_change(self, ledger: Ledger, applied: SyncPlan) -> LedgerChange | None:
+        """What the ledger takes over, once the plan is applied; what failed is left out, to be tried again."""
+        import polars as pl
+
+        observed = self.observed
+        if applied.counts.failed:
+            failed = applied.frame.filter(pl.col("outcome") == Outcome.FAILED.value)
+            observed = observed.join(failed, on=["sku", "location"], how="anti")
+        return ledger.record(observed)[1]
+
+
 def propose(source: Source, intake: Intake, background: Background) -> Proposal:
     """The plan for an intake, judged by the source's guards; nothing is written.
 
@@ -60,22 +79,33 @@ def propose(source: Source, intake: Intake, background: Background) -> Proposal:
     """
     with foreign_errors(SinkError, "sink", source.sink):
         traits = source.sink.describe()
-        levels = read_levels(source, intake.batch, background.ledger)
+    _refuse_locations(source, intake.batch, traits)
     settings = PlanSettings(
         source=source.name,
         config_version=background.state.config_version,
         feed=source.feed,
-        traits=traits,
-        guards=source.guards,
         evidence=intake.evidence,
-        rows=intake.rows,
-        input_as_of=intake.input_as_of,
         fallback_as_of=intake.started_at,
+        input_as_of=intake.input_as_of,
+        places=traits.places,
+        inserts=traits.inserts,
+        known=None if source.catalog is None else source.catalog.known,
         baseline_rows=background.state.baseline_rows,
         known_unmapped=background.unmapped,
-        products=_products(source, intake.batch, traits),
+        guards=source.guards,
+        approved=background.state.approved_digest,
     )
-    return make_plan(intake.batch, levels, background.ledger, settings)
+    levels = read_levels(source, intake.batch, background.ledger)
+    planned = make_plan(intake.batch, levels, background.ledger, settings)
+    return Proposal(planned.plan, planned.observed, traits)
+
+
+def _refuse_locations(source: Source, batch: StockBatch, traits: SinkTraits) -> None:
+    if not traits.locations and (batch.frame["location"] != "").any():
+        raise SinkSchemaInvalid(
+            f"source {source.name!r} tells locations apart and its stock table does not",
+            guidance="Declare the sink's location column, or sum the locations: map no location and sum duplicates.",
+        )
 
 
 def read_levels(source: Source, batch: StockBatch, ledger: Ledger) -> pl.DataFrame:
@@ -101,11 +131,3 @@ def levels_frame(levels: pl.DataFrame | Iterable[CurrentLevel]) -> pl.DataFrame:
     schema = {name: kind for name, kind in batch_schema().items() if name in ("sku", "location", "quantity", "as_of")}
     rows = [(level.sku, level.location, level.quantity, level.as_of) for level in levels]
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def _products(source: Source, batch: StockBatch, traits: SinkTraits) -> frozenset[str] | None:
-    """SKUs of the batch that the catalog knows; ``None`` where the stock table's keys are the catalog."""
-    if source.catalog is None:
-        return None
-    with foreign_errors(SinkError, "catalog", source.catalog):
-        return frozenset(source.catalog.known(batch.frame["sku"].unique().to_list()))

@@ -76,7 +76,7 @@ class Runs:
 
     def _claim(self, tx: Transaction, run_id: str, manual: bool) -> Claimed | SyncRun | None:
         rules, now = self.rules(tx.source), tx.now
-        before, lost = tx.source.state, ()
+        before, lost = tx.source.state, _NONE
         rescued = Transition(before)
         if before.status is SyncStatus.SYNCING:
             if before.lease_until is None or before.lease_until > now:
@@ -183,6 +183,8 @@ def _ended(tx: Transaction, before: SourceState, result: RunResult, after: Sourc
     failure = after.last_failure if result is RunResult.LOST else None
     return (evolve(run, result=result, finished_at=tx.now, failure=failure),)
 
+
+_NONE: tuple[SyncRun, ...] = ()
 
 _KINDS = {
     NoticeKind.FAILED: NotificationKind.FAILED,

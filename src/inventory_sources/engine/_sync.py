@@ -12,8 +12,7 @@ from inventory_sources.engine._applying import apply_plan
 from inventory_sources.engine._held import pack_intake, unpack_intake
 from inventory_sources.engine._intake import Intake, IntakeRequest, take_in
 from inventory_sources.engine._lease import Lease
-from inventory_sources.engine._planning import Proposal
-from inventory_sources.engine._proposal import Background, propose
+from inventory_sources.engine._proposal import Background, Proposal, propose
 from inventory_sources.engine._runs import Claimed, Ending, Runs
 from inventory_sources.errors import (
     InventorySourcesError,
@@ -82,15 +81,15 @@ class Sync:
         self.lease.check()
         background = Background.read(self.store, name, state)
         proposal = propose(self.source, intake, background)
-        if proposal.plan.held and not (held is not None and self._approved(proposal.plan, held)):
+        if proposal.plan.held:
             return self._hold(intake, proposal)
         self.lease.renew()
         if proposal.traits.level is SinkLevel.SHARED_TRANSACTION:
             return self._finish(
-                lambda tx: self._succeed(intake, background, self._apply(proposal.plan, tx.connection))
+                lambda tx: self._succeed(intake, background, proposal, self._apply(proposal.plan, tx.connection))
             )
         applied = self._apply(proposal.plan, None)
-        return self._finish(lambda tx: self._succeed(intake, background, applied))
+        return self._finish(lambda tx: self._succeed(intake, background, proposal, applied))
 
     def _take_in(self) -> Intake:
         state = self.claimed.state
@@ -107,22 +106,16 @@ class Sync:
             ),
         )
 
-    def _approved(self, plan: SyncPlan, held: HeldPlan) -> bool:
-        """Whether a person let this very plan pass, and no guard objects that did not object then."""
-        objecting = {verdict.guard for verdict in plan.verdicts if verdict.action is VerdictAction.HOLD}
-        objected = {figure.partition(":")[0] for figure in held.figures}
-        return plan.digest == self.claimed.state.approved_digest and objecting <= objected
-
     def _apply(self, plan: SyncPlan, connection: object | None) -> SyncPlan:
         return apply_plan(
             self.source, plan, self.claimed.run, self.lease, progress=self.progress, connection=connection
         )
 
-    def _succeed(self, intake: Intake, background: Background, applied: SyncPlan) -> Ending:
+    def _succeed(self, intake: Intake, background: Background, proposal: Proposal, applied: SyncPlan) -> Ending:
         run = evolve(self._record(intake, applied), result=RunResult.COMPLETED)
         whole = self.source.feed.scope is FeedScope.SNAPSHOT
         event = Succeed(run.id, run.epoch, baseline_rows=intake.rows if whole else None, cursor=intake.cursor)
-        ledger = observations(background.ledger, applied)
+        ledger = proposal.ledger_change(background.ledger, applied)
 
         def extras(state: SourceState) -> StateChange:
             change = self._learned(state, applied)
