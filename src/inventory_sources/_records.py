@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 
 import polars as pl
@@ -23,6 +24,7 @@ __all__ = ["batch_from_levels", "batch_from_records"]
 
 # Longer numbers are damage; writing them out would cost seconds (and Python refuses above 4,300 digits).
 _LONGEST_NUMBER = 100
+_TOO_LARGE: int = 10**_LONGEST_NUMBER
 _GUIDANCE = "Give text, int, Decimal or None; a float has already lost digits."
 
 
@@ -56,7 +58,7 @@ def _row(record: object) -> dict[str, str | None] | Refusal:
         try:
             row[_key(key)] = None if value is None else _text(value)
         except (TypeError, ValueError):
-            message = f"the value of {show_cell(str(key))} is of type {type(value).__name__}, or too long a number"
+            message = f"the value of {_shown(key)} is of type {type(value).__name__}, or too long a number"
             return Refusal("cell_type", message, _GUIDANCE)
     return row
 
@@ -72,7 +74,7 @@ def _text(value: object) -> str:
         if not value.isascii():
             value.encode()  # a lone surrogate is not text
         return str.__str__(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**_LONGEST_NUMBER:
+    if isinstance(value, int) and not isinstance(value, bool) and _small(value):
         return int.__repr__(value)
     if isinstance(value, Decimal) and value.is_finite() and _places(value) < _LONGEST_NUMBER > value.adjusted():
         return format(value, "f")
@@ -85,8 +87,25 @@ def _places(value: Decimal) -> int:
 
 
 def _damaged(why: Refusal, record: object, place: Place) -> Rejection:
-    cells = {str(key): show_cell(str(value)) for key, value in record.items()} if isinstance(record, Mapping) else {}
+    cells = {_shown(key): _shown(value) for key, value in record.items()} if isinstance(record, Mapping) else {}
     return Rejection(RejectionKind.INVALID, why.reason, why.message, why.guidance, place, cells)
+
+
+def _shown(value: object) -> str:
+    """A value for a person; of what may be huge, or may raise or tell a secret when it is shown, the type alone."""
+    if isinstance(value, str):
+        return show_cell(value)
+    if (
+        value is None
+        or isinstance(value, float | bool | Decimal | datetime)
+        or (isinstance(value, int) and _small(value))
+    ):
+        return str(value)
+    return f"<{type(value).__name__}>"
+
+
+def _small(value: int) -> bool:
+    return abs(value) < _TOO_LARGE
 
 
 def batch_from_levels(rows: Iterable[StockLevel | Rejection]) -> StockBatch:
@@ -97,7 +116,7 @@ def batch_from_levels(rows: Iterable[StockLevel | Rejection]) -> StockBatch:
     """
     origins: dict[tuple[str, str], int] = {}
     levels: list[tuple[object, ...]] = []
-    batch = StockBatch(pl.DataFrame(schema=batch_schema()))
+    log, unidentified = RejectionLog(), 0
     mentioned: list[tuple[str, str]] = []
     for position, row in enumerate(rows, 1):
         place = row.place or Place("mapper", position, "level")
@@ -106,47 +125,45 @@ def batch_from_levels(rows: Iterable[StockLevel | Rejection]) -> StockBatch:
         if rejection is None and isinstance(row, StockLevel):
             levels.append((row.sku, row.location, row.quantity, row.as_of, part, place.number))
         elif rejection is not None:
-            batch.rejections.add(rejection.kind, 1, [rejection])
+            log.add(rejection.kind, 1, [rejection])
             if rejection.kind is not RejectionKind.UNMAPPED:
                 mentioned.extend([(rejection.sku, rejection.location)] if rejection.sku else [])
-                batch.unidentified += not rejection.sku
-    batch.frame = pl.DataFrame(levels, schema=batch_schema(), orient="row")
-    if mentioned:
-        batch.mentioned = pl.DataFrame(mentioned, schema=["sku", "location"], orient="row").unique()
-    batch.origins = tuple(origins)
-    return batch
+                unidentified += not rejection.sku
+    schema = batch_schema()
+    keys = pl.DataFrame(mentioned, schema={key: schema[key] for key in ("sku", "location")}, orient="row").unique()
+    frame = pl.DataFrame(levels, schema=schema, orient="row")
+    return StockBatch(frame, log, keys if mentioned else None, unidentified, origins=tuple(origins))
 
 
 def _unfit(level: StockLevel, place: Place) -> Rejection | None:
-    sku, as_of = _identifier(level.sku), level.as_of
+    sku = level.sku if _is_text(level.sku) and level.sku.strip() else None
     why = _quantity_unfit(level.quantity)
-    if sku is None or _identifier(level.location, empty=True) is None:
-        why = Refusal("sku_blank", "the sku or the location of the level is not text", "Give each level its SKU.")
-    elif as_of is not None and as_of.utcoffset() is None:
+    if level.as_of is not None and level.as_of.utcoffset() is None:
         why = Refusal("as_of_without_zone", "the time of the level has no offset", "Give an aware datetime.")
+    if not _is_text(level.location):
+        # It may mean the product anywhere, so nothing is known of its product at one location either.
+        sku, why = None, Refusal("location_unreadable", "the location of the level is not text", 'Give text, or "".')
+    elif sku is None:
+        why = Refusal("sku_blank", "the sku of the level is blank", "Give each level its SKU.")
     if why is None:
         return None
-    cells = {"sku": str(level.sku), "quantity": str(level.quantity), "as_of": str(level.as_of)}
+    shown = {"sku": level.sku, "location": level.location, "quantity": level.quantity, "as_of": level.as_of}
+    cells = {name: _shown(value) for name, value in shown.items()}
+    location = level.location if _is_text(level.location) else ""
     return Rejection(
-        RejectionKind.INVALID,
-        why.reason,
-        why.message,
-        why.guidance,
-        place,
-        cells,
-        sku=sku,
-        location=str(level.location),
+        RejectionKind.INVALID, why.reason, why.message, why.guidance, place, cells, sku=sku, location=location
     )
 
 
-def _identifier(value: object, *, empty: bool = False) -> str | None:
-    return value if isinstance(value, str) and (value.strip() or empty) else None
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _quantity_unfit(quantity: object) -> Refusal | None:
     if not isinstance(quantity, Decimal) or not quantity.is_finite():
-        shown = show_cell(str(quantity))
-        return Refusal("quantity_unreadable", f"the quantity {shown} is no finite Decimal", "Give a Decimal.")
+        return Refusal(
+            "quantity_unreadable", f"the quantity {_shown(quantity)} is no finite Decimal", "Give a Decimal."
+        )
     if quantity.adjusted() > _LONGEST_NUMBER or _places(quantity) > _LONGEST_NUMBER:
         return Refusal("quantity_out_of_range", f"the quantity {quantity:.3e} is out of range", "Check the mapping.")
     answer = read_quantity(format(quantity, "f"), QuantityFormat(grouping=""))

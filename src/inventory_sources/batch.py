@@ -192,7 +192,8 @@ class StockBatch:
     :param unidentified: refused rows whose product could not be told: while there are any, absence proves nothing.
     :param superseded: rows that a duplicate policy dropped in favour of another row of the same key; they count as
         duplicates without being errors.
-    :param summed: rows that a duplicate policy added to another row of the same key; they count as mapped.
+    :param mapped_rows: rows that became a level or, where several were added up, part of one; the frame's height unless
+        given.
     :param origins: each input's origin and the unit its rows are counted in, in the order of ``part``.
     """
 
@@ -201,18 +202,13 @@ class StockBatch:
     mentioned: pl.DataFrame | None = None
     unidentified: int = 0
     superseded: int = 0
-    summed: int = 0
+    mapped_rows: int = field(default=Factory(lambda batch: batch.frame.height, takes_self=True))
     origins: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def mapped(self) -> int:
-        """Rows that became a level, or part of one."""
-        return self.frame.height + self.summed
 
     @property
     def rows(self) -> int:
         """Rows read: those mapped, rejected and superseded."""
-        return self.mapped + self.rejections.total + self.superseded
+        return self.mapped_rows + self.rejections.total + self.superseded
 
     @classmethod
     def from_levels(cls, rows: Iterable[StockLevel | Rejection]) -> StockBatch:

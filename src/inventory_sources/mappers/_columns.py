@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from attrs import Attribute, field, frozen
@@ -12,7 +12,7 @@ from inventory_sources.batch import RawBatch, StockBatch
 from inventory_sources.errors import ConfigurationError
 from inventory_sources.headings import find, fold
 from inventory_sources.mappers._identifiers import STEPS
-from inventory_sources.mappers._identity import EqualSku, Identity
+from inventory_sources.mappers._identity import EqualSku, Identity, TableIdentity
 from inventory_sources.mappers._times import ISO8601
 from inventory_sources.protocols.mapper import DuplicatePolicy, MapContext
 from inventory_sources.quantities import NegativePolicy, QuantityFormat
@@ -22,6 +22,13 @@ __all__ = ["Columns"]
 
 def _quantity_format(value: QuantityFormat | str) -> QuantityFormat:
     return QuantityFormat.of(value) if isinstance(value, str) else value
+
+
+def _identity(value: Identity | Mapping[str, str]) -> EqualSku | TableIdentity:
+    if isinstance(value, Mapping):
+        return TableIdentity(dict(value))
+    # Any identity will do; the field's type names those that a stored source can have.
+    return cast("EqualSku | TableIdentity", value)
 
 
 def _names(values: Iterable[str]) -> tuple[str, ...]:
@@ -53,7 +60,8 @@ class Columns:
     :param as_of: the column of the time of observation; a blank cell leaves it to the input's own time.
     :param quantity_format: how numbers are written, or the name of a locale: see
         :meth:`~inventory_sources.quantities.QuantityFormat.of`.
-    :param identity: which product an identifier means; by default the identifier is its SKU.
+    :param identity: which product an identifier means: by default its SKU is the identifier itself; a plain mapping is
+        a table; any other :class:`Identity` will do, though a source with one is not stored.
     :param steps: names out of ``STEPS``, applied to the identifier in this order before ``identity`` is asked.
     :param duplicates: what several rows for one SKU and location mean.
     :param negative: what a quantity below zero means: refused by default.
@@ -67,7 +75,7 @@ class Columns:
     location: str | None = None
     as_of: str | None = None
     quantity_format: QuantityFormat = field(factory=QuantityFormat, converter=_quantity_format, kw_only=True)
-    identity: Identity = field(factory=EqualSku, kw_only=True)
+    identity: EqualSku | TableIdentity = field(factory=EqualSku, converter=_identity, kw_only=True)
     steps: tuple[str, ...] = field(default=(), converter=_names, validator=_known_steps, kw_only=True)
     duplicates: DuplicatePolicy = field(default=DuplicatePolicy.ERROR, converter=DuplicatePolicy, kw_only=True)
     negative: NegativePolicy = field(default=NegativePolicy.REJECT, converter=NegativePolicy, kw_only=True)

@@ -45,7 +45,7 @@ def concat_batches(batches: Iterable[StockBatch], origins: Sequence[tuple[str, s
         mentioned=pl.concat(mentioned).unique() if mentioned else None,
         unidentified=sum(batch.unidentified for batch in found),
         superseded=sum(batch.superseded for batch in found),
-        summed=sum(batch.summed for batch in found),
+        mapped_rows=sum(batch.mapped_rows for batch in found),
         origins=tuple(known),
     )
 
@@ -80,10 +80,9 @@ def resolve_duplicates(batch: StockBatch, policy: DuplicatePolicy) -> StockBatch
     if policy is DuplicatePolicy.ERROR:
         return _refused(batch, rest.drop("row"), twice, _explained(batch, twice, _alike))
     settled = _settled(twice, policy)
-    dropped = twice.height - settled.height
-    added = dropped if policy is DuplicatePolicy.SUM else 0
+    dropped = 0 if policy is DuplicatePolicy.SUM else twice.height - settled.height
     frame = pl.concat([rest, settled.select(rest.columns)]).sort("row").drop("row")
-    return evolve(batch, frame=frame, summed=batch.summed + added, superseded=batch.superseded + dropped - added)
+    return evolve(batch, frame=frame, mapped_rows=batch.mapped_rows - dropped, superseded=batch.superseded + dropped)
 
 
 def _repeated(frame: pl.DataFrame) -> pl.DataFrame:
@@ -127,7 +126,7 @@ def _refused(batch: StockBatch, rest: pl.DataFrame, refused: pl.DataFrame, detai
     keys = refused.select(_KEY)
     mentioned = keys if batch.mentioned is None else pl.concat([batch.mentioned.select(_KEY), keys])
     batch.rejections.add(RejectionKind.DUPLICATE, refused.height, details)
-    return evolve(batch, frame=rest, mentioned=mentioned.unique())
+    return evolve(batch, frame=rest, mapped_rows=batch.mapped_rows - refused.height, mentioned=mentioned.unique())
 
 
 def _explained(

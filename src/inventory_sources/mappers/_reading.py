@@ -55,7 +55,9 @@ def by_distinct(cells: pl.Series, read: Callable[[str], object], kind: PolarsDat
 
 def translated(cells: pl.Series, texts: Iterable[str], values: Iterable[object], kind: PolarsDataType) -> pl.Series:
     """Each cell replaced by the value that stands beside its text, null where there is none."""
-    table = pl.DataFrame({"cell": pl.Series(texts, dtype=pl.String), "value": pl.Series(values, dtype=kind)})
+    table = pl.DataFrame(
+        {"cell": pl.Series(list(texts), dtype=pl.String), "value": pl.Series(list(values), dtype=kind)}
+    )
     return cells.to_frame("cell").join(table, on="cell", how="left", maintain_order="left")["value"]
 
 
@@ -113,7 +115,7 @@ def read_quantities(cells: pl.Series, form: QuantityFormat, negative: NegativePo
     if whole.null_count() > cells.null_count():
         rest = _where(cells, whole.is_null())
         values = values.zip_with(whole.is_not_null(), by_distinct(rest, lambda cell: read_quantity(cell, form), kind))
-    below = values < Decimal(0)
+    below = (values < Decimal(0)).fill_null(value=False)  # a refused cell is not below zero
     if negative is NegativePolicy.KEEP or not below.any():
         return values
     floor = Decimal(0) if negative is NegativePolicy.ZERO else None
@@ -164,7 +166,7 @@ def _iso_seconds(cells: pl.Series, zone: ZoneInfo | None) -> pl.Series | None:
 
 
 def _all_alike(cells: pl.Series) -> bool:
-    return cells.len() > 0 and cells[0] == cells[-1] and bool((cells == cells[0]).all())
+    return cells.len() > 0 and cells[0] is not None and cells[0] == cells[-1] and bool(cells.eq_missing(cells[0]).all())
 
 
 def _without(cells: pl.Series, known: bytes) -> bytes:
