@@ -280,6 +280,13 @@ def test_sync_now_after_error_climbs_a_new_ladder_but_the_incident_stays_one() -
     assert source.told == [(NoticeKind.FAILED, "run4")]
 
 
+def test_a_sync_by_hand_begins_a_new_ladder() -> None:
+    source = exhausted()
+    source.claim(Trigger.MANUAL)
+    state = source.owned(Fail, failure=FAILURE, recovery=Recovery.RETRY)
+    assert (state.status, state.failures) == (SyncStatus.PENDING, 1)
+
+
 def test_sync_now_while_syncing_changes_nothing() -> None:
     source = Source()
     before = source.claim()
@@ -299,8 +306,12 @@ def test_what_a_retry_cannot_mend_goes_to_error_at_once(recovery: Recovery) -> N
     assert source.told == [(NoticeKind.FAILED, "run1")]
 
 
-def test_a_stopped_source_goes_on_with_its_schedule() -> None:
-    assert Source().fail(Recovery.STOP).next_run_at == ONE_O_CLOCK
+def test_a_stopped_source_goes_on_with_its_schedule_and_without_a_ladder() -> None:
+    source = Source()
+    assert source.fail(Recovery.STOP).next_run_at == ONE_O_CLOCK
+    source.sleep_until_due()
+    assert source.fail().status is SyncStatus.ERROR
+    assert len(source.told) == 1
 
 
 def test_a_blocked_source_waits_for_an_edit_or_sync_now() -> None:
@@ -553,6 +564,14 @@ def test_a_cancelled_sync_waits_for_the_schedule() -> None:
     state = source.owned(Cancel)
     assert (state.status, state.reason, state.next_run_at) == (SyncStatus.PENDING, Reason.CANCELLED, ONE_O_CLOCK)
     assert not state.cancel_requested
+
+
+def test_a_cancelled_approval_is_taken_back_and_the_plan_stays_held() -> None:
+    source = approved()
+    source.claim()
+    state = source.owned(Cancel)
+    assert (state.status, state.reason) == (SyncStatus.ERROR, Reason.HELD)
+    assert (state.held_digest, state.approved_digest) == ("abc", None)
 
 
 def test_an_edit_fences_a_running_sync() -> None:

@@ -287,8 +287,8 @@ def _wait(state: SourceState, delay: timedelta, rules: Rules, now: datetime) -> 
 
 
 def _climb(state: SourceState, at_least: timedelta, rules: Rules, now: datetime) -> Transition:
-    failures = min(state.failures + 1, rules.retry.exhausted)
-    delay = None if state.failures >= rules.retry.exhausted else rules.retry.delay(failures)
+    failures = state.failures + 1
+    delay = rules.retry.delay(failures)
     if delay is None:
         return _error(state, Reason.FAILED, _later(rules.tick(now), now + at_least), rules)
     climbed = evolve(state, failures=failures)
