@@ -90,7 +90,7 @@ class Source:
         self.now = max(self.now, self.state.wake_at)
 
 
-# -- the table --------------------------------------------------------------------------------------------------------
+# -- the table -----------------------------------------------------------------------------------------------------
 
 IDLE = {SyncStatus.PENDING, SyncStatus.COMPLETED, SyncStatus.ERROR}
 SYNCING = {SyncStatus.SYNCING}
@@ -160,7 +160,7 @@ def test_an_event_of_a_run_that_lost_the_source_changes_nothing(event: Any, run_
         transition(in_status(SyncStatus.SYNCING), evolve(event, run_id=run_id, epoch=epoch), HOURLY, NOON)
 
 
-# -- a run ------------------------------------------------------------------------------------------------------------
+# -- a run ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_claim_takes_the_source_with_a_higher_epoch_and_a_lease() -> None:
@@ -199,7 +199,7 @@ def test_a_source_by_hand_is_never_due_by_itself() -> None:
     assert Source(BY_HAND).succeed().wake_at is None
 
 
-# -- the ladder -------------------------------------------------------------------------------------------------------
+# -- the ladder ----------------------------------------------------------------------------------------------------
 
 
 def test_three_retries_after_5_15_and_60_minutes_then_error_and_one_notification() -> None:
@@ -324,7 +324,7 @@ def test_a_blocked_source_waits_for_an_edit_or_sync_now() -> None:
     assert transition(source.state, Edit(2), HOURLY, NOON).state.wake_at is not None
 
 
-# -- waiting ----------------------------------------------------------------------------------------------------------
+# -- waiting -------------------------------------------------------------------------------------------------------
 
 
 def test_waiting_burns_no_retry_and_waits_as_told() -> None:
@@ -365,7 +365,7 @@ def test_a_server_s_wait_longer_than_the_ladder_s_delay_is_kept_after_patience()
     assert source.fail(Recovery.WAIT, timedelta(hours=2)).next_run_at == source.now + timedelta(hours=2)
 
 
-# -- held plans -------------------------------------------------------------------------------------------------------
+# -- held plans ----------------------------------------------------------------------------------------------------
 
 
 def test_a_held_plan_shows_as_error_and_tells_once() -> None:
@@ -468,7 +468,7 @@ def test_a_hold_after_error_resolves_the_failure_and_tells_of_the_hold() -> None
     assert source.told[1:] == [(NoticeKind.RESOLVED, "run4"), (NoticeKind.HELD, "run5")]
 
 
-# -- workers that go, edits, pauses -------------------------------------------------------------------------------------
+# -- workers that go, edits, pauses --------------------------------------------------------------------------------
 
 
 def test_a_lost_worker_counts_as_an_attempt_and_is_replaced_at_once() -> None:
@@ -625,7 +625,7 @@ def test_a_pause_lets_the_running_sync_end_and_its_dead_worker_be_noticed() -> N
     assert source.owned(Succeed).wake_at is None
 
 
-# -- walks at random ----------------------------------------------------------------------------------------------------
+# -- walks at random -----------------------------------------------------------------------------------------------
 
 
 class Walk(RuleBasedStateMachine):

@@ -161,6 +161,11 @@ class MissingExtra(ConfigurationError):
             f"{feature} needs a package that is not installed",
             guidance=f"pip install 'inventory-sources[{extra}]'",
         )
+        self.feature = feature
+        self.extra = extra
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        return type(self), (self.feature, self.extra)
 
 
 class UnknownPart(ConfigurationError):
@@ -174,7 +179,9 @@ class NotPortable(ConfigurationError):
     """The source holds callables or objects that the registry does not know, so only its own process can build it."""
 
     code = "not_portable"
-    default_guidance = "Register the part in a Registry and refer to it by name, or sync it in the process that made it."
+    default_guidance = (
+        "Register the part in a Registry and refer to it by name, or sync it in the process that made it."
+    )
 
 
 class SecretNotFound(ConfigurationError):

@@ -2,7 +2,9 @@
 
 Ticks come from the schedule, never from the time a sync finished: intervals lie on a grid anchored at the Unix epoch,
 cron expressions follow Debian's cron as `cronsim <https://github.com/cuu508/cronsim>`_ reads it, also over clock
-changes. A stable jitter, drawn from the source's name, spreads sources that share a schedule.
+changes of whole hours (where clocks are set back by half an hour, as on Lord Howe Island, an expression with ``*`` may
+lose the ticks of the half hour after it). A stable jitter, drawn from the source's name, spreads sources that share a
+schedule.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ __all__ = ["Frequency"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
+_YEAR = timedelta(days=366)
+_TOO_MANY_DIGITS = 9
 
 
 @frozen
@@ -40,8 +44,8 @@ class Frequency:
     def __attrs_post_init__(self) -> None:
         if self.interval is not None and self.expression is not None:
             raise ConfigurationError("a frequency has an interval or a cron expression, not both")
-        if self.interval is not None and self.interval < _SECOND:
-            raise ConfigurationError(f"an interval must be at least one second, not {self.interval}")
+        if self.interval is not None and not _SECOND <= self.interval <= _YEAR:
+            raise ConfigurationError(f"an interval must be from one second to one year, not {self.interval}")
         if self.jitter < timedelta(0):
             raise ConfigurationError("jitter cannot be negative")
         if self.expression is not None:
@@ -73,15 +77,14 @@ class Frequency:
         if word == "manual":
             return cls.manual()
         if word.startswith("cron:"):
-            *fields, last = word.removeprefix("cron:").split()
-            has_zone = len(fields) == 5
-            return cls.cron(" ".join(fields if has_zone else [*fields, last]), last if has_zone else "UTC")
+            fields = word.removeprefix("cron:").split()
+            return cls.cron(" ".join(fields[:5]), " ".join(fields[5:]) or "UTC")
         for suffix, unit in (("min", "minutes"), ("h", "hours"), ("s", "seconds")):
             digits = word.removesuffix(suffix).strip()
-            if word.endswith(suffix) and digits.isascii() and digits.isdigit():
+            if word.endswith(suffix) and digits.isascii() and digits.isdigit() and len(digits) < _TOO_MANY_DIGITS:
                 return cls.every(**{unit: int(digits)})
         raise ConfigurationError(
-            f"frequency {text!r} is not understood",
+            f"frequency {text[:60]!r} is not understood",
             guidance="Use 5min, 15min, 1h, 30s, manual, or 'cron: 0 6 * * * Europe/Madrid'.",
         )
 
@@ -111,10 +114,12 @@ class Frequency:
         try:
             ticks = CronSim(self.expression or "", moment.astimezone(ZoneInfo(self.zone)))
             return next(ticks).astimezone(UTC)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ConfigurationError(f"time zone {self.zone!r} is not known") from error
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ConfigurationError(f"time zone {self.zone[:60]!r} is not known") from error
         except (CronSimError, StopIteration) as error:
-            raise ConfigurationError(f"cron expression {self.expression!r} is not valid or never matches") from error
+            raise ConfigurationError(
+                f"cron expression {(self.expression or '')[:60]!r} is not valid or never matches"
+            ) from error
 
     def _offset(self, key: str) -> timedelta:
         span = int(self.jitter / _SECOND)

@@ -101,6 +101,12 @@ class Secret:
     def __format__(self, spec: str) -> str:
         return _MASK
 
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret cannot be pickled; store its reference")
 
