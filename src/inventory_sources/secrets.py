@@ -67,8 +67,8 @@ class Secret:
         """A secret that ``resolver`` (the environment and files unless given) finds at each use."""
         secret = cls.__new__(cls)
         found = resolver or default_secrets()
-        secret._read = lambda: found.resolve(reference)
-        secret._reference = reference
+        secret._read = lambda: found.resolve(reference)  # noqa: SLF001 - its own class
+        secret._reference = reference  # noqa: SLF001 - as above
         return secret
 
     @property
