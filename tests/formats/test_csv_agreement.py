@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inventory_sources.errors import DecodeError, EncodingInvalid, InputTooLarge
 from inventory_sources.formats import CsvDecoder, _csv_reading
 
-WIDTHS = {2: ("a", "b"), 3: ("a", "b", "c")}
+WIDTHS = {1: ("a",), 2: ("a", "b"), 3: ("a", "b", "c")}
 CHARACTERS = 'a0 ,;\t|-#x\x01^"\r\n\u00e9\u2028\x85\x0b\x1c\ufeff\U0001f4e6\0'
 
 
@@ -39,7 +39,7 @@ def truth(decoder, text):
 
 def lines(delimiter, end):
     """Mostly lines of the right width, so that blocks qualify for the fast path, and now and then any text."""
-    cell = st.text("a0 x-\u00e9\x01", max_size=4)
+    cell = st.text("a0 x-\u00e9\x01\u0a05\u0100", max_size=4)
     good = st.tuples(cell, cell).map(lambda cells: delimiter.join(cells) + end)
     return st.lists(st.one_of(good, good, good, good, st.text(CHARACTERS, max_size=8)), max_size=30).map("".join)
 
@@ -51,7 +51,7 @@ def inputs(draw):
     text = draw(st.one_of(lines(delimiter, end), st.text(CHARACTERS, max_size=40)))
     quote = draw(st.sampled_from(['"', '"', None]))
     encoding = draw(st.sampled_from(["utf-8", "utf-8", "utf-16-le", "utf-16-be"]))
-    width = draw(st.sampled_from([2, 2, 2, 3]))
+    width = draw(st.sampled_from([2, 2, 2, 3, 1]))
     return CsvDecoder(delimiter, encoding, quote, WIDTHS[width]), text
 
 
@@ -68,6 +68,10 @@ def block_bytes(request, monkeypatch):
 @example((CsvDecoder(headings=("a", "b")), ",\n,\n\n,\n"))
 @example((CsvDecoder(headings=("a", "b"), delimiter="\t"), "\t\n\t\n"))
 @example((CsvDecoder(headings=("a", "b")), 'a,1\nb,"2\n\n3"\nc,4\n'))
+@example((CsvDecoder(headings=("a",)), "a\n\nb\n"))
+@example((CsvDecoder(headings=("a", "b")), "a,1\r" * 24 + "\nb,2\r"))  # a block that ends between CR and LF
+@example((CsvDecoder(headings=("a", "b"), encoding="utf-16-le"), "a,1\n" * 3 + "x,x\u0a05\u0100x\n" * 9))  # half a LF
+@example((CsvDecoder(headings=("a", "b"), encoding="utf-16-be"), "a,1\n" * 3 + "x,x\u0100\u0a05x\n" * 9))
 def test_any_text_is_read_as_the_csv_module_reads_it(read, block_bytes, case):
     decoder, text = case
     data = text.encode(decoder.encoding.removesuffix("-sig"))
@@ -110,8 +114,8 @@ def _line_of(data, offset):
 def test_plain_text_never_needs_the_slow_path(read, monkeypatch):
     monkeypatch.setattr(_csv_reading.CsvReading, "_slow_batch", lambda reading: pytest.fail("the csv module was asked"))
     data = "sku,name,quantity\n" + "".join(f"S{n},Ünit {n},{n % 7}\n" for n in range(1000))
-    for encoding in ("utf-8", "cp1252"):
-        found = read(CsvDecoder(encoding=encoding), data.encode(encoding), "quantity", "sku")
+    for encoding, end in (("utf-8", "\n"), ("cp1252", "\n"), ("utf-8", "\r\n")):
+        found = read(CsvDecoder(encoding=encoding), data.replace("\n", end).encode(encoding), "quantity", "sku")
         assert found.rows == [(n + 2, (str(n % 7), f"S{n}")) for n in range(1000)]
         assert found.batches[-1].cells(1001) == {"sku": "S999", "name": "Ünit 999", "quantity": "5"}
 
