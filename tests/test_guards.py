@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inventory_sources.errors import ConfigurationError
@@ -68,6 +68,8 @@ shares = st.integers(0, 100)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 10_000), shares)
+@example(29, 100, 29)  # 100 * 0.29 < 29 and 100 * 0.07 > 7 in binary fractions
+@example(7, 100, 7)
 def test_a_share_is_compared_as_it_is_written(part, whole, percent) -> None:
     share, figures = percent / 100, evolve(CALM, nonzero=whole, zeroed=part, items=whole, changed=part)
     beyond = Fraction(part, whole) > Fraction(percent, 100)

@@ -118,8 +118,9 @@ def test_keys_are_compared_as_pairs_and_not_as_joined_text() -> None:
 def test_equal_hashes_alone_are_no_duplicate(monkeypatch) -> None:
     monkeypatch.setattr(pl.Series, "hash", lambda series, seed=0: pl.Series([0] * series.len(), dtype=pl.UInt64))
     rows = [("A", "", 1, None), ("B", "", 2, None), ("A", "", 3, None)]
-    batch = resolve_duplicates(batch_of(rows), DuplicatePolicy.LAST)
-    assert [row[:3] for row in shown(batch)] == [("B", "", 2), ("A", "", 3)]
+    batch = resolve_duplicates(batch_of(rows), DuplicatePolicy.ERROR)
+    assert [row[:3] for row in shown(batch)] == [("B", "", 2)]
+    assert batch.rows == 3
 
 
 def test_batches_of_one_sync_are_put_together_in_order() -> None:

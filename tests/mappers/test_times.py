@@ -71,7 +71,7 @@ def test_any_moment_that_is_written_is_read_back(moment, separator) -> None:
 
 
 second = st.datetimes(FIRST, FIRST.replace(9999)).map(lambda moment: moment.replace(microsecond=0))
-SUFFIXES = ["Z", "+00:00", "-00:00", "+0000", "+01:00", ""]
+SUFFIXES = ["Z", "+00:00", "-00:00", "+0000", "+01:00", "-0530", "+23:59", "+24:00", "+01:60", ""]
 
 
 @st.composite
@@ -102,6 +102,8 @@ TRAPS = ["2026-1-3T10:00:00Z", "2026-11-23T 9:00:00Z", " 2026-11-23T10:00:00Z", 
 @example(["2026-11-23T10:00:00Z", *TRAPS], None)
 @example([trap.replace("T", " ").removesuffix("Z") for trap in ["2026-11-23T10:00:00Z", *TRAPS]], ZoneInfo("UTC"))
 @example(["2026-11-23T10:00:00Z", None, "2026-11-23T10:00:00Z"], None)
+@example([None, "", "2026-11-23T10:00:00-04:00", "2026-07-23T10:00:00-04:00", "2026-07-23T10:00:00Z"], None)
+@example(["9999-12-31T23:00:00-04:00", "2026-07-23T10:00:00-04:00", "2999-12-31T23:59:59-04:00"], None)
 @example(["2026-03-29T02:30:00", "2026-10-25T02:30:00"], MADRID)
 def test_the_column_reads_what_the_single_cell_reads(cells, zone) -> None:
     column = read_times(pl.Series(cells, dtype=pl.String), ISO8601, zone)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -31,8 +31,9 @@ __all__ = ["by_distinct", "constant", "read_identifiers", "read_quantities", "re
 # Printable ASCII but "+", without which nothing is an identifier in scientific notation.
 _PLAIN = bytes(code for code in range(0x20, 0x7F) if code != ord("+"))
 _NOT_PLAIN = "[^ -*,-~]"
-# ISO 8601 in UTC to the second, which polars reads fast.
-_ISO_SECONDS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ])[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-]00:?00|)")
+# ISO 8601 to the second, which polars reads fast where one offset stands in every cell.
+_ISO_SECONDS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ])[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:?[0-9]{2}|)")
+_LOOK_AT = 100
 
 
 def constant(value: object, rows: int, kind: PolarsDataType) -> pl.Series:
@@ -144,24 +145,23 @@ def read_times(cells: pl.Series, form: str, zone: ZoneInfo | None) -> pl.Series:
 
 
 def _iso_seconds(cells: pl.Series, zone: ZoneInfo | None) -> pl.Series | None:
-    """UTC moments of the cells in the first one's layout, null elsewhere; ``None`` if it is not one polars reads fast.
+    """Moments of the cells that are written as the first ones are, null elsewhere; ``None`` if polars cannot tell.
 
     polars also takes fewer digits, blanks, signs, second 60 and year 0: the pattern leaves it no such freedom.
     """
-    first: str = cells[0] if cells.len() and cells[0] is not None else ""
-    layout = _ISO_SECONDS.fullmatch(first)
-    if layout is None or not (layout[2] or (zone is not None and zone.key == "UTC")):
+    layout = next((found for cell in cells.head(_LOOK_AT) if (found := _ISO_SECONDS.fullmatch(cell or ""))), None)
+    moment = None if layout is None else read_time(layout[0], ISO8601, zone)
+    if layout is None or isinstance(moment, Refusal) or not (layout[2] or (zone is not None and zone.key == "UTC")):
         return None
-    pattern = (
-        f"^[1-9][0-9]{{3}}-[0-9]{{2}}-[0-9]{{2}}{layout[1]}[0-9]{{2}}:[0-9]{{2}}:[0-5][0-9]{re.escape(layout[2])}$"
-    )
+    offset = datetime.fromisoformat(layout[0]).utcoffset() or timedelta(0)
+    pattern = f"^[12][0-9]{{3}}-[0-9]{{2}}-[0-9]{{2}}{layout[1]}[0-9]{{2}}:[0-9]{{2}}:[0-5][0-9]{re.escape(layout[2])}$"
     read = cells.to_frame("cell").select(  # in one select, so that both run at the same time
         exact=pl.col("cell").str.contains(pattern),
         moment=pl.col("cell").str.to_datetime(
             f"%Y-%m-%d{layout[1]}%H:%M:%S{layout[2]}", time_unit="us", strict=False, cache=False
         ),
     )
-    moments = read["moment"].dt.replace_time_zone("UTC")
+    moments = (read["moment"] - offset).dt.replace_time_zone("UTC")
     return moments if read["exact"].all() else _where(moments, read["exact"])
 
 
