@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import h11
@@ -80,11 +81,12 @@ class Exchange:
         self._ended = self._answered = False
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEADER_BYTES)
         method = "GET" if content is None else "POST"
-        try:
+        request = None
+        # What is suppressed repeats the header, which may be a token; it must not even hang on our error.
+        with suppress(h11.LocalProtocolError, UnicodeEncodeError):
             request = h11.Request(method=method, target=url.target, headers=list(headers.items()))
-        except (h11.LocalProtocolError, UnicodeEncodeError):
-            # Their text repeats the header, which may be a token.
-            raise ConfigurationError("a header or token has characters that HTTP cannot send") from None
+        if request is None:
+            raise ConfigurationError("a header or token has characters that HTTP cannot send")
         self._send(request, content or b"")
         response = self._response()
         self._answered = True

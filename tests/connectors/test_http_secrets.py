@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import socket
 import traceback
 
 import pytest
 
+from inventory_sources._url import WebAddress
+from inventory_sources._wire import Exchange
 from inventory_sources.connectors import HttpConnector, HttpRequest
 from inventory_sources.errors import ConfigurationError, InventorySourcesError
 from inventory_sources.protocols.connector import FetchContext
@@ -120,6 +123,19 @@ def test_a_failed_connection_and_a_denied_address_show_no_secret(
 def test_a_url_that_is_refused_is_not_shown(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         HttpConnector(url)
+    assert shown(whole_story(caught.value)) == []
+
+
+def test_a_token_that_http_cannot_send_is_not_shown(context: FetchContext) -> None:
+    # A traceback quotes the source, so the line that raises must not hold the token itself.
+    token = CANARIES[0] + "\n"
+    with pytest.raises(ConfigurationError) as caught:
+        list(HttpConnector("https://erp.example/", token=Secret(token)).fetch(context))
+    assert shown(whole_story(caught.value)) == []
+    ours, theirs = socket.socketpair()
+    url = WebAddress.parse("https://erp.example/")
+    with ours, theirs, pytest.raises(ConfigurationError) as caught:
+        Exchange(ours, url, {"Authorization": token}, lambda: 1.0)
     assert shown(whole_story(caught.value)) == []
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inventory_sources._url import WebAddress
 from inventory_sources.connectors import HttpConnector
 from inventory_sources.errors import ConfigurationError
 
@@ -96,6 +97,17 @@ def test_an_odd_spelling_is_refused(url: str) -> None:
 )
 def test_a_plain_spelling_is_taken(url: str) -> None:
     HttpConnector(url)
+
+
+def test_credentials_in_a_url_are_told_as_such() -> None:
+    with pytest.raises(ConfigurationError, match="user name or password"):
+        HttpConnector("https://user:pass@erp.example/")
+
+
+def test_the_parts_show_no_query() -> None:
+    parts = WebAddress.parse("https://erp.example/stock?key=s3cret")
+    assert "s3cret" not in f"{parts!r} {parts}"
+    assert parts.target == "/stock?key=s3cret"
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=30))
