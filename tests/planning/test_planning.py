@@ -14,7 +14,7 @@ from inventory_sources.engine._planning import PlanSettings, make_plan
 from inventory_sources.feed import Feed
 from inventory_sources.ledger import Channel, Ledger
 from inventory_sources.payload import Evidence, Proof
-from inventory_sources.plan import Outcome, Verdict, VerdictAction
+from inventory_sources.plan import Outcome, PlanCause, Verdict, VerdictAction
 
 LEVELS = {"sku": pl.String, "location": pl.String, "quantity": pl.Decimal(38, 9), "as_of": pl.Datetime("us", "UTC")}
 
@@ -286,6 +286,15 @@ def test_rows_of_one_input_without_a_time_make_the_plan_unobserved():
     assert (whole.observed, whole.as_of) == (True, at(9))
 
 
+def test_what_is_absent_from_an_input_without_a_time_makes_the_plan_unobserved():
+    shop = Shop(A=1, B=2)
+    shop.sync(feed(A=1, B=2), at(10))
+    dated = StockBatch.from_levels([StockLevel("A", Decimal(1), as_of=at(11))])
+    assert make_plan(dated, table(shop.levels), shop.ledger, settings(at(12), feed=Feed.snapshot())).plan.observed
+    assert not shop.sync(dated, at(12)).observed
+    assert shop.levels["B"] == 0
+
+
 def test_an_empty_feed_plans_nothing_where_it_names_no_location():
     shop = Shop(A=1)
     shop.sync(feed(A=1), at(10))
@@ -300,3 +309,14 @@ def test_later_of_two_polls_advances_the_time_by_exactly_that_much():
     shop.sync(feed(A=1), at(10))
     shop.sync(feed(A=1), at(10) + timedelta(microseconds=1))
     assert shop.ledger.frame["as_of"].to_list() == [at(10) + timedelta(microseconds=1)]
+
+
+def test_what_several_inputs_leave_out_was_absent_only_when_the_oldest_of_them_was_made():
+    shop = Shop(A=1, B=2, C=3)
+    shop.sync(feed(A=1, B=2, C=3), at(10))
+    shop.sync(feed(C=4), at(12), feed=Feed.partial())
+    rows = [StockLevel("A", Decimal(1), place=Place("old", 1)), StockLevel("A2", Decimal(1), place=Place("new", 1))]
+    shop.levels["A2"] = 0
+    plan = shop.sync(StockBatch.from_levels(rows), at(14), input_as_of=(at(11), at(13)))
+    assert {item.sku: item.as_of for item in plan.items() if item.cause is PlanCause.ABSENT} == {"B": at(11)}
+    assert (shop.levels["B"], shop.levels["C"]) == (0, 4)

@@ -135,7 +135,7 @@ def _times(frame: pl.DataFrame, settings: PlanSettings) -> pl.Series:
 def _is_observed(frame: pl.DataFrame, zeroed: pl.DataFrame, settings: PlanSettings) -> bool:
     """Whether every time in the plan comes from the data or its carrier."""
     given = [time is not None for time in settings.input_as_of]
-    if zeroed.height and not all(given):
+    if zeroed.height and not (given and all(given)):
         return False
     parts = frame["part"].filter(frame["as_of"].is_null()).unique()
     return all(part is not None and part < len(given) and given[part] for part in parts)
