@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from typing import ClassVar
 
 import pytest
 import sqlalchemy as sa
+from tests.servers import engine_of, fresh_table
 
 from inventory_sources.protocols.sink import ApplyContext, CurrentLevel, SinkLevel, StockSink
 from inventory_sources.sinks import MemorySink
+from inventory_sources.sinks._dialects import Dialect
 from inventory_sources.sinks.sql import SqlStockSink
 from inventory_sources.testing.sinks import StockSinkContract
-from tests.servers import engine_of, fresh_table
 
 DATETIME = {"sqlite": "DATETIME", "postgresql": "TIMESTAMPTZ", "mysql": "DATETIME(6)"}
 TEXT = {"sqlite": "TEXT COLLATE NOCASE", "postgresql": "VARCHAR(64)", "mysql": "VARCHAR(64)"}
@@ -33,12 +35,15 @@ class TestMemorySinkWithPlaces(TestMemorySink):
 
 
 class OnDatabases(StockSinkContract):
-    guards: dict[str, str] = {}
+    guards: ClassVar[dict[str, str]] = {}
+    many = 250
     quantity = "INTEGER"
 
     @pytest.fixture(autouse=True, params=["sqlite", "postgresql", "mysql"])
-    def database(self, request: pytest.FixtureRequest, tmp_path) -> Iterator[None]:
+    def database(self, request: pytest.FixtureRequest, tmp_path, monkeypatch) -> Iterator[None]:
         self.kind = request.param
+        for dialect in (Dialect, *Dialect.__subclasses__()):
+            monkeypatch.setattr(dialect, "batch_rows", 100)
         with ExitStack() as self.stack:
             self.engine = self.stack.enter_context(engine_of(self.kind, tmp_path))
             yield
@@ -85,7 +90,7 @@ class TestComparing(OnDatabases):
 
 
 class TestFenced(OnDatabases):
-    guards = {"as_of": "seen_at", "epoch": "written_by"}
+    guards: ClassVar[dict[str, str]] = {"as_of": "seen_at", "epoch": "written_by"}
 
     def test_it_declares_that_it_is_fenced(self):
         assert self._sink(CurrentLevel("A", None))[1].level is SinkLevel.FENCED
@@ -102,7 +107,7 @@ class TestComparingWithPlaces(TestComparing):
 
 
 class TestInTheStoresTransaction(OnDatabases):
-    guards = {"as_of": "seen_at", "epoch": "written_by"}
+    guards: ClassVar[dict[str, str]] = {"as_of": "seen_at", "epoch": "written_by"}
 
     def sink(self, table: str, declared: dict[str, str], *, inserts: bool) -> StockSink:
         sink = SqlStockSink(

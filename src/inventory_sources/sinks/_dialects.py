@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import sqlalchemy as sa
-
 from inventory_sources.errors import ConfigurationError
 from inventory_sources.sinks._stock_table import KeyColumn, StockTable
 
 if TYPE_CHECKING:
     import polars as pl
+    import sqlalchemy as sa
 
 __all__ = ["Dialect", "Refs", "dialect_of"]
 
@@ -206,7 +205,6 @@ class _Sqlite(Dialect):
         return f"CASE typeof({column}) {kinds} ELSE '!' END"
 
 
-
 class _Postgres(Dialect):
     batch_rows = 10_000
     same = "IS NOT DISTINCT FROM"
@@ -242,11 +240,6 @@ class _Postgres(Dialect):
     def time_text(self, column: str, *, zoned: bool) -> str:
         return self._cast_text(f"({column} AT TIME ZONE 'UTC')" if zoned else column)
 
-    def line(self, table: StockTable) -> str:
-        location = self.text(table.location) if table.location else "''"
-        parts = [f"coalesce({self.quantity_text(table)}, '')", self.text(table.sku), location]
-        return " || chr(31) || ".join([*parts, f"coalesce({self.time_text(table)}, '')"])
-
     def refs(self) -> Refs:
         return Refs(lambda name: f"%({name})s")
 
@@ -273,7 +266,8 @@ class _Postgres(Dialect):
         return self.as_key(key, ref) if key else ref
 
     def _rows(self) -> str:
-        return f"unnest({', '.join(f'%({name}_values)s::{kind}[]' for name, kind in _FIELDS.items())}) AS c({', '.join(_FIELDS)})"
+        arrays = ", ".join(f"%({name}_values)s::{kind}[]" for name, kind in _FIELDS.items())
+        return f"unnest({arrays}) AS c({', '.join(_FIELDS)})"
 
     def update(self, table: str, sets: str, where: str) -> str:
         return f"UPDATE {table} AS t SET {sets} FROM {self._rows()} WHERE {where}"  # noqa: S608

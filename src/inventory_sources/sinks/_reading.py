@@ -55,8 +55,8 @@ def current_rows(
         names = {f"key{number}": sku for number, sku in enumerate(asked)}
         keys = ", ".join(dialect.as_key(table.sku, refs(name)) for name in names)
         where = " AND ".join([f"t.{table.sku.name} IN ({keys})", *dialect.fixed(table, refs)])
-        query = f"SELECT {', '.join(columns.values())} FROM {table.name} AS t WHERE {where}{dialect.lock if lock else ''}"  # noqa: S608
-        rows += dialect.ask(connection, query, refs, {**names, **_fixed(table)})
+        query = f"SELECT {', '.join(columns.values())} FROM {table.name} AS t WHERE {where}"  # noqa: S608
+        rows += dialect.ask(connection, query + (dialect.lock if lock else ""), refs, {**names, **_fixed(table)})
     texts = _texts(list(columns), rows).with_columns(pl.col("epoch").cast(pl.Int64))
     # The database may have compared by a collation that takes other keys for equal.
     return _typed(texts.join(pl.DataFrame({"sku": skus}, schema={"sku": pl.String}), on="sku", how="semi"), table)
@@ -69,10 +69,12 @@ def _portions(skus: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _texts(names: Sequence[str], rows: Sequence[Sequence[object]]) -> pl.DataFrame:
-    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
     return pl.DataFrame(
-        {name: [None if value is None else str(value) for value in values] for name, values in zip(names, columns)},
-        schema=dict.fromkeys(names, pl.String),
+        [
+            pl.Series(name, [None if value is None else str(value) for value in values], pl.String)
+            for name, values in zip(names, columns, strict=True)
+        ]
     )
 
 
@@ -85,10 +87,10 @@ def _read_joined(connection: sa.Connection, dialect: Dialect, table: StockTable)
     columns = dialect.columns(table)
     joined = ", ".join(map(dialect.joined.format, columns.values()))
     refs = dialect.refs()
-    query = f"SELECT count(*), {joined} {_every_row(dialect, table, refs)}"  # noqa: S608  quoted names only
+    query = f"SELECT count(*), {joined} {_every_row(dialect, table, refs)}"
     try:
         with connection.begin_nested():
-            height, *found = dialect.ask(connection, query, refs, _fixed(table)).one()
+            height, *found = tuple(dialect.ask(connection, query, refs, _fixed(table)).one())
     except (exc.DataError, exc.OperationalError):
         return None  # longer than the database lets one text be; if it is something else, the next query tells
     split = [_split(text, height) for text in found]
@@ -114,10 +116,8 @@ def _read_rows(connection: sa.Connection, dialect: Dialect, table: StockTable) -
     refs, columns = dialect.refs(), dialect.columns(table)
     query = f"SELECT {', '.join(columns.values())} {_every_row(dialect, table, refs)}"
     streamed = connection.execution_options(stream_results=True)
-    chunks = [_texts(list(columns), [])]
-    for rows in dialect.ask(streamed, query, refs, _fixed(table)).partitions(_CHUNK):
-        chunks.append(_texts(list(columns), rows))
-    return pl.concat(chunks)
+    found = dialect.ask(streamed, query, refs, _fixed(table)).partitions(_CHUNK)
+    return pl.concat([_texts(list(columns), []), *(_texts(list(columns), rows) for rows in found)])
 
 
 def _fixed(table: StockTable) -> dict[str, object]:
@@ -169,7 +169,8 @@ def _checked(levels: pl.DataFrame, table: StockTable) -> pl.DataFrame:
     """The same, with every key once."""
     if table.unique:
         return levels
-    twice = levels.filter(pl.struct("sku", "location").is_duplicated() if table.location else levels["sku"].is_duplicated())
+    key = pl.struct("sku", "location") if table.location else pl.col("sku")
+    twice = levels.filter(key.is_duplicated())
     if twice.height:
         sku, location = twice.row(0)[:2]
         raise SinkSchemaInvalid(

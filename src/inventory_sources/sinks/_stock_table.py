@@ -59,10 +59,10 @@ class QuantityColumn:
     """The column of levels, and which levels fit: from ``low`` to ``high``, with ``places`` decimals."""
 
     name: str
-    whole: bool
     places: int
     low: Decimal
     high: Decimal
+    whole: bool = False
 
 
 @frozen
@@ -132,7 +132,8 @@ def _columns(inspector: Inspector, declared: Declaration) -> _Found:
         raise SinkSchemaInvalid(f"there is no stock table {declared.table!r}; the database has {there}")
     for name in (*declared.columns().values(), *declared.where):
         if name not in found:
-            raise SinkSchemaInvalid(f"the stock table {declared.table!r} has no column {name!r}; it has {_listed(found)}")
+            there = _listed(found)
+            raise SinkSchemaInvalid(f"the stock table {declared.table!r} has no column {name!r}; it has {there}")
     return found
 
 
@@ -188,14 +189,14 @@ def _quantity(column: dict[str, Any], dialect: sa.Dialect) -> QuantityColumn:
         places = DECIMAL_PLACES if kind.scale is None else min(kind.scale, DECIMAL_PLACES)
         whole = 38 - DECIMAL_PLACES if kind.precision is None else kind.precision - (kind.scale or 0)
         high = Decimal(10) ** whole - Decimal(1).scaleb(-places)
-    return QuantityColumn(name, False, places, Decimal(0) if getattr(kind, "unsigned", False) else -high, high)
+    return QuantityColumn(name, places, Decimal(0) if getattr(kind, "unsigned", False) else -high, high)
 
 
 def _whole(name: str, column: dict[str, Any], *, sqlite: bool) -> QuantityColumn:
     bits = 64 if sqlite else _BITS.get(_kind(column), 32)
     if getattr(column["type"], "unsigned", False):
-        return QuantityColumn(name, True, 0, Decimal(0), Decimal(2 ** min(bits, 63) - 1))
-    return QuantityColumn(name, True, 0, Decimal(-(2 ** (bits - 1))), Decimal(2 ** (bits - 1) - 1))
+        return QuantityColumn(name, 0, Decimal(0), Decimal(2 ** min(bits, 63) - 1), whole=True)
+    return QuantityColumn(name, 0, Decimal(-(2 ** (bits - 1))), Decimal(2 ** (bits - 1) - 1), whole=True)
 
 
 def _time(column: dict[str, Any], dialect: sa.Dialect) -> TimeColumn:
@@ -234,7 +235,7 @@ def _unique(inspector: Inspector, found: _Found, declared: Declaration) -> bool:
         return False
     key = {*parts, *declared.where}
     place = (declared.table, declared.schema)
-    constraints = [inspector.get_pk_constraint(*place)["constrained_columns"]]
+    constraints: list[Any] = [inspector.get_pk_constraint(*place)["constrained_columns"]]
     constraints += [constraint["column_names"] for constraint in inspector.get_unique_constraints(*place)]
     constraints += [index["column_names"] for index in inspector.get_indexes(*place) if _whole_index(index)]
     return any(columns and key.issuperset(columns) for columns in constraints)

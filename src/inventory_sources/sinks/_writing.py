@@ -62,7 +62,8 @@ class Writer:
 
     def _fitting(self, batch: pl.DataFrame) -> pl.DataFrame:
         quantity = self._table.quantity
-        keeps = pl.col("new") == pl.col("new").cast(pl.Decimal(38, quantity.places)).cast(pl.Decimal(38, DECIMAL_PLACES))
+        kept = pl.col("new").cast(pl.Decimal(38, quantity.places)).cast(pl.Decimal(38, DECIMAL_PLACES))
+        keeps = pl.col("new") == kept
         within = pl.col("new").is_between(pl.lit(quantity.low), pl.lit(quantity.high))
         keyed = _as_key(self._table.sku, "sku")
         if self._table.location:
@@ -99,9 +100,7 @@ class Writer:
         skus = rows["sku"].to_list()
         current = current_rows(self._connection, self._dialect, self._table, skus, lock=True)
         current = current.rename({"quantity": "now", "as_of": "now_as_of", "epoch": "now_epoch"})
-        judged = rows.drop("reason").join(
-            current.with_columns(found=True), on=["sku", "location"], how="left"
-        )
+        judged = rows.drop("reason").join(current.with_columns(found=True), on=["sku", "location"], how="left")
         if judged.height != rows.height:
             raise SinkError("two rows of the stock table have the same key", guidance="Keep one row for each key.")
         newer = judged.filter(pl.col("now_epoch") > self._context.epoch)

@@ -44,7 +44,7 @@ class SqlStockSink:
     the run that wrote it, and refuses older ones. Epochs are counted for each source, so an ``epoch`` column is for
     rows that only one source feeds. Without both it *compares and sets*: a row whose quantity is not the planned old
     one any more is left alone and reported as ``moved_on``. With ``shared`` it writes in the state store's own
-    transaction, which needs the table to be in the store's database; on SQLite this is the way to keep both in one file.
+    transaction, so the table must be in the store's database; on SQLite this is the way to keep both in one file.
 
     :param table: its name, without the schema.
     :param as_of: column for the time of observation in UTC: TIMESTAMP or TIMESTAMPTZ with microseconds (PostgreSQL),

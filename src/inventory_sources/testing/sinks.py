@@ -7,16 +7,19 @@ Subclass it in a test module and say how a sink with given levels is made::
             table = fresh_table(levels)
             return ErpSink(table)
 
-Tests for what a sink does not declare (locations, inserts, comparing, fencing) pass over it. Set ``places`` to the decimal
-places the sink keeps, and ``locations`` to ``False`` where it knows none.
+Tests for what a sink does not declare (locations, inserts, comparing, fencing) pass over it. Set ``places`` to the
+decimal places the sink keeps, ``locations`` to ``False`` where it knows none, and ``many`` to more items than it writes
+at once.
 """
+
+# ruff: noqa: D102  a test's name is its sentence
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inventory_sources.errors import LeaseLost, SinkError
 from inventory_sources.payload import Evidence
@@ -39,7 +42,6 @@ __all__ = ["StockSinkContract", "change", "changes_of", "levels_of"]
 
 #: When the items of :func:`change` were observed, unless told otherwise.
 NOON = datetime(2026, 1, 31, 12, 0, 0, 250_001, tzinfo=UTC)
-_MANY = 12_000
 
 
 def change(
@@ -59,7 +61,9 @@ def changes_of(items: Iterable[PlanItem], source: str = "erp") -> Changes:
     """The changes of a plan that has just these items."""
     rows = list(items)
     changed = sum(item.outcome is Outcome.CHANGED for item in rows)
-    counts = RunCounts(rows=len(rows), mapped=len(rows), items=len(rows), changed=changed, unchanged=len(rows) - changed)
+    counts = RunCounts(
+        rows=len(rows), mapped=len(rows), items=len(rows), changed=changed, unchanged=len(rows) - changed
+    )
     figures = PlanFigures(len(rows), len(rows), None, 0, len(rows), changed, 0, 0, 0, snapshot=False)
     return Changes(SyncPlan(source, 1, _frame(rows), counts, figures, Evidence()))
 
@@ -68,7 +72,7 @@ def _frame(items: Sequence[PlanItem]) -> pl.DataFrame:
     import polars as pl
 
     quantity = pl.Decimal(38, 9)
-    schema = {"sku": pl.String, "location": pl.String, "old": quantity, "new": quantity}
+    schema: dict[str, Any] = {"sku": pl.String, "location": pl.String, "old": quantity, "new": quantity}
     schema |= {"as_of": pl.Datetime("us", "UTC"), "outcome": pl.String, "cause": pl.String}
     schema |= {"part": pl.UInt32, "number": pl.Int64}
     rows = [
@@ -83,17 +87,19 @@ def levels_of(sink: StockSink, skus: Sequence[str] | None = None) -> dict[tuple[
 
     :raises AssertionError: when a key comes twice.
     """
-    found = sink.levels(skus)
-    plain = [level if isinstance(level, CurrentLevel) else CurrentLevel(**level) for level in _each(found)]
+    plain = list(_each(sink.levels(skus)))
     levels = {(level.sku, level.location): level.quantity for level in plain}
     assert len(levels) == len(plain), "a key came twice"
     return levels
 
 
-def _each(found: pl.DataFrame | Iterable[CurrentLevel]) -> Iterable[CurrentLevel | dict[str, object]]:
+def _each(found: pl.DataFrame | Iterable[CurrentLevel]) -> Iterable[CurrentLevel]:
     import polars as pl
 
-    return found.iter_rows(named=True) if isinstance(found, pl.DataFrame) else found
+    if not isinstance(found, pl.DataFrame):
+        return found
+    rows = found.select("sku", "quantity", "location", "as_of").iter_rows()
+    return [CurrentLevel(*row) for row in rows]
 
 
 class StockSinkContract:
@@ -101,6 +107,7 @@ class StockSinkContract:
 
     places = 0
     locations = True
+    many = 12_000
 
     def make_sink(self, levels: Sequence[CurrentLevel], *, locations: bool, inserts: bool) -> StockSink:
         """A sink in which exactly these levels stand.
@@ -197,7 +204,9 @@ class StockSinkContract:
         if not self.locations:
             return
         sink, _ = self._sink(
-            CurrentLevel("A", Decimal(1), "north"), CurrentLevel("A", Decimal(1), "south"), CurrentLevel("A", Decimal(1))
+            CurrentLevel("A", Decimal(1), "north"),
+            CurrentLevel("A", Decimal(1), "south"),
+            CurrentLevel("A", Decimal(1)),
         )
         found = self._apply(sink, change("A", 1, 2, location="south"), change("A", 1, 2, location="South"))
         assert found == {("A", "South"): Outcome.FAILED}
@@ -245,7 +254,7 @@ class StockSinkContract:
         assert levels_of(sink) == {("A", ""): Decimal(5), ("B", ""): Decimal(6)}
 
     def test_a_lease_lost_on_the_way_leaves_all_or_nothing(self) -> None:
-        sink, traits = self._sink(*(CurrentLevel(f"{number:05}", Decimal(5)) for number in range(_MANY)))
+        sink, traits = self._sink(*(CurrentLevel(f"{number:05}", Decimal(5)) for number in range(self.many)))
         if traits.level is SinkLevel.ABSOLUTE_SET:
             return
         calls: list[int] = []
@@ -257,7 +266,7 @@ class StockSinkContract:
 
         given = self.context(sink)
         context = ApplyContext(given.source, given.run_id, given.epoch, renew, connection=given.connection)
-        lost = _raises(LeaseLost, sink, [change(f"{number:05}", 5, 6) for number in range(_MANY)], context)
+        lost = _raises(LeaseLost, sink, [change(f"{number:05}", 5, 6) for number in range(self.many)], context)
         assert calls, "renew was never called"
         assert set(levels_of(sink).values()) == {Decimal(5 if lost else 6)}
 
