@@ -132,8 +132,8 @@ class InventorySourcesError(Exception):
     def __init__(self, message: str, *, guidance: str | None = None, recovery: Recovery | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.guidance = guidance or self.default_guidance
-        self.recovery = recovery or self.default_recovery
+        self.guidance: str = guidance or self.default_guidance
+        self.recovery: Recovery = recovery or self.default_recovery
 
     @property
     def may_pass(self) -> bool:

@@ -10,7 +10,7 @@ import hmac
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NoReturn, Protocol, runtime_checkable
+from typing import ClassVar, NoReturn, Protocol, runtime_checkable
 
 from inventory_sources.errors import ConfigurationError, SecretNotFound
 
@@ -90,7 +90,7 @@ class Secret:
             return self._reference == other._reference
         return hmac.compare_digest(self.reveal().encode(), other.reveal().encode())
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Secret({self._reference or _MASK!r})"

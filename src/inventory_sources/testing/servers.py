@@ -128,7 +128,8 @@ class ScriptedHttpServer:
         self._closed = threading.Event()
         self._listener = socket.create_server((host, 0))
         self._address: tuple[str, int] = self._listener.getsockname()[:2]
-        self.host, self.port = self._address
+        self.host: str = self._address[0]
+        self.port: int = self._address[1]
         self._threads = [threading.Thread(target=self._accept, name="scripted-http", daemon=True)]
 
     @property
