@@ -150,6 +150,12 @@ def test_identifiers_are_translated_and_strangers_unmapped(identity) -> None:
     assert batch.unidentified == 0
 
 
+@pytest.mark.parametrize("nothing", ["", None])
+def test_an_empty_entry_of_a_table_names_no_product(nothing) -> None:
+    batch = mapped(Columns("sku", "qty", identity={"A": nothing}), [("A", "1")], ("sku", "qty"))
+    assert (batch.frame.height, reasons(batch)) == (0, [(2, "not_in_mapping")])
+
+
 def test_a_callable_is_asked_once_for_each_identifier() -> None:
     asked = []
 

@@ -99,7 +99,7 @@ def _product(mapper: Columns, sku: pl.Series, context: MapContext) -> pl.Series:
         return translated(sku, by_hand, by_hand.values(), pl.String()).fill_null(sku) if by_hand else sku
     distinct = sku.drop_nulls().unique().to_list()
     table = ChainMap(by_hand, dict(mapper.identity.translate(distinct, context)))
-    told = [text for text in distinct if text in table]
+    told = [text for text in distinct if table.get(text)]  # an empty entry is none
     return translated(sku, told, [table[text] for text in told], pl.String())
 
 
