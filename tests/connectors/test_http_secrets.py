@@ -149,3 +149,4 @@ def test_reprs_show_no_secret() -> None:
     request = HttpRequest("https://erp.example/stock?sig=c4nary-url", {"X-Api-Key": "c4nary-header"})
     assert shown(f"{connector!r} {request!r}") == []
     assert "https://erp.example/stock" in repr(connector)
+    assert shown(repr(HttpRequest("erp.example?key=c4nary-query"))) == []

@@ -48,7 +48,10 @@ class HttpTime(Enum):
 
 
 def _shown_url(url: str) -> str:
-    return repr(WebAddress.parse(url).origin)
+    try:
+        return repr(WebAddress.parse(url).origin)
+    except ConfigurationError:
+        return "<not a URL>"
 
 
 @frozen
