@@ -1,10 +1,4 @@
-"""Reading delimited text at two speeds with one result.
-
-The ``csv`` module decides what a text says. polars reads several times faster but otherwise: it fills short rows with
-null, skips empty lines, joins lines at a stray quote and knows no line numbers. So it is only given blocks whose
-*shape* (all that the text has of delimiters, line ends, quotes and NULs) is one and the same line over and over: there
-the two cannot differ. Every other block goes through ``csv``.
-"""
+"""Reading delimited text: the ``csv`` module decides what it says, polars reads whatever it provably reads alike."""
 
 from __future__ import annotations
 
@@ -14,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
-from attrs import define, field, frozen
+from attrs import define, field
 
 from inventory_sources.batch import RawBatch
 from inventory_sources.errors import (
@@ -24,6 +18,7 @@ from inventory_sources.errors import (
     InventorySourcesError,
     StructureInvalid,
 )
+from inventory_sources.formats._csv_shape import Shape
 from inventory_sources.formats._headings import check_headings, likely_delimiter
 from inventory_sources.formats._tally import Damage, Tally, selected
 from inventory_sources.formats._text import BLOCK_BYTES, Block, Codec, blocks, resolve
@@ -123,72 +118,6 @@ def _named(headings: Sequence[str], row: Sequence[str]) -> dict[str, str | None]
     return dict(zip((*headings, *extra), row, strict=False))
 
 
-@frozen
-class _Shape:
-    """Tells the blocks that polars and ``csv`` read alike.
-
-    :param delimiters: what is left of a line of the right width, without its line end.
-    :param ignored: the bytes that have no part in the shape.
-    :param longest: bytes of a line that cannot pass a cap on records or cells.
-    """
-
-    delimiters: bytes
-    ignored: bytes
-    longest: int
-
-    @classmethod
-    def of(cls, decoder: CsvDecoder, width: int) -> _Shape | None:
-        """The shape of rows of this width; ``None`` where it cannot tell: an empty line has that of a single cell."""
-        marks = decoder.delimiter + (decoder.quote or "")
-        if width == 1 or not marks.isascii():
-            return None
-        ignored = bytes(sorted(set(range(256)) - set(f"{marks}\r\n\0".encode())))
-        longest = min(decoder.max_record_chars, csv.field_size_limit())
-        return cls(decoder.delimiter.encode() * (width - 1), ignored, longest)
-
-    def proven(self, block: Block) -> tuple[bytes, int] | None:
-        """The block in UTF-8, with every line ended, and its number of rows, if both readers read it alike."""
-        data = _utf8(block)
-        if data is None or self._has_long_line(data):
-            return None
-        end = b"\r\n" if b"\r" in data else b"\n"
-        data = data if data.endswith(b"\n") else data + end
-        left, line = data.translate(None, self.ignored), self.delimiters + end
-        rows = len(left) // len(line)
-        return (data, rows) if left == line * rows else None
-
-    def _has_long_line(self, data: bytes) -> bool:
-        at = 0
-        while len(data) - at > self.longest:
-            # Any line end within reach will do, the farthest saves steps.
-            at = data.rfind(b"\n", at, at + self.longest) + 1
-            if not at:
-                return True
-        return False
-
-    def read(self, data: bytes, columns: Sequence[int]) -> pl.DataFrame:
-        """These columns of a proven block, named by their index."""
-        # polars strips a byte order mark and unpacks what begins like zlib, so no data may stand first.
-        data = b"-" + self.delimiters + b"\n" + data
-        schema = {str(index): pl.String() for index in range(len(self.delimiters) + 1)}
-        separator = self.delimiters[:1].decode()
-        frame = pl.read_csv(
-            data, has_header=False, separator=separator, quote_char=None, schema=schema, columns=sorted(columns)
-        )
-        # Every cell is there, so null is what polars calls an empty one.
-        return frame[1:].with_columns(pl.all().fill_null(""))
-
-
-def _utf8(block: Block) -> bytes | None:
-    if block.codec.bytewise and block.data.isascii():
-        return block.data
-    try:
-        text = block.data.decode(block.codec.name)
-    except UnicodeDecodeError:
-        return None
-    return block.data if block.codec.name == "utf-8" else text.encode()
-
-
 @define
 class CsvReading:
     """One payload on its way through a decoder."""
@@ -212,7 +141,7 @@ class CsvReading:
         self._lines = _Lines(self._blocks(stream), self.decoder.max_record_chars)
         self._records = self._read_records()
         self._take_headings()
-        shape = _Shape.of(self.decoder, len(self._headings))
+        shape = Shape.of(self.decoder, len(self._headings))
         while not self._lines.drained or self._lines.next_block():
             yield (self._fast_batch(shape) if shape and self._lines.drained else None) or self._slow_batch()
         self._tally.finish()
@@ -270,7 +199,7 @@ class CsvReading:
             f"{error.message}; the heading row looks delimited by {likely!r}", guidance=f"Declare delimiter={likely!r}."
         )
 
-    def _fast_batch(self, shape: _Shape) -> RawBatch | None:
+    def _fast_batch(self, shape: Shape) -> RawBatch | None:
         block = self._lines.block
         proven = shape.proven(block) if block else None
         if block is None or proven is None:

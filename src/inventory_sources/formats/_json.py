@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
@@ -26,6 +27,7 @@ __all__ = ["JsonDecoder", "JsonLinesDecoder"]
 
 _Objects: TypeAlias = "dict[int, dict[str, Any]]"
 
+_COUNT = re.compile(r"[0-9]{1,18}")
 _BATCH_RECORDS = 50_000
 _DEEPEST = 200
 _SHOWN_CHARS = 1000
@@ -113,19 +115,19 @@ class JsonDecoder:
         return Block(codec.mark, data, codec).text(1)
 
     def _records(self, document: object) -> list[dict[str, Any]]:
-        found = follow(document, self.records)
+        found, where = follow(document, self.records), repr(self.records) if self.records else "the top"
         if not isinstance(found, list):
-            raise StructureInvalid(f"at {self.records or 'the top'!r} is {described(found)}, not the list of records")
+            raise StructureInvalid(f"at {where} is {described(found)}, not the list of records")
         for number, record in enumerate(found, 1):
             if type(record) is not dict:
-                raise StructureInvalid(f"record {number} of {self.records!r} is {described(record)}, not an object")
+                raise StructureInvalid(f"record {number} of the list at {where} is {described(record)}, not an object")
         return found
 
     def _count(self, document: object) -> int | None:
         if self.count is None:
             return None
         found = follow(document, self.count)
-        if not (isinstance(found, str) and found.isascii() and found.isdigit()):
+        if not (isinstance(found, str) and _COUNT.fullmatch(found)):
             raise StructureInvalid(f"at {self.count!r} is {described(found)}, not the number of records")
         return int(found)
 
