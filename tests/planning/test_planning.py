@@ -134,19 +134,22 @@ def test_what_a_held_plan_misses_is_missing_from_the_next_one_too():
     assert shop.sync(feed(A=1), at(12)).figures.missing == 1
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"evidence": Evidence(frozenset({Proof.STABLE}))}, "nothing proves"),
-        ({"evidence": Evidence()}, "nothing proves"),
-    ],
-)
-def test_absence_means_nothing_without_proof_of_the_end(changes, reason):
+@pytest.mark.parametrize("proofs", [{Proof.STABLE}, set()])
+def test_absence_means_nothing_without_proof_of_the_end(proofs):
     shop = Shop(A=1, B=2)
     shop.sync(feed(A=1, B=2), at(10))
-    plan = shop.sync(feed(A=1), at(11), **changes)
+    plan = shop.sync(feed(A=1), at(11), evidence=Evidence(frozenset(proofs)))
     assert shop.levels["B"] == 2
-    assert [warning for warning in plan.warnings if reason in warning]
+    assert [warning for warning in plan.warnings if "nothing proves" in warning]
+
+
+def test_absence_means_nothing_while_a_row_does_not_tell_its_product():
+    shop = Shop(A=1, B=2)
+    shop.sync(feed(A=1, B=2), at(10))
+    unreadable = Rejection(RejectionKind.INVALID, "sku_blank", "blank", "fill", Place("f", 2))
+    plan = shop.sync(StockBatch.from_levels([StockLevel("A", Decimal(1)), unreadable]), at(11))
+    assert shop.levels["B"] == 2
+    assert [warning for warning in plan.warnings if "1 rows could not be read" in warning]
 
 
 def test_a_renamed_sku_keeps_the_level_of_its_old_name_until_a_person_has_seen_it():
@@ -176,6 +179,17 @@ def test_a_row_that_is_refused_is_not_absent():
     assert shop.levels["B"] == 2
     assert plan.figures.missing == 0
     assert plan.counts.add_up
+
+
+def test_a_refused_row_without_a_location_stands_for_all_locations_of_its_product():
+    sold = [StockLevel(sku, Decimal(1), "N") for sku in "ABC"]
+    in_table = pl.DataFrame([(sku, "N", 1, None) for sku in "ABC"], schema=LEVELS, orient="row")
+    ledger, _ = Ledger.empty().record(
+        make_plan(StockBatch.from_levels(sold), in_table, Ledger.empty(), settings(at(10))).observed
+    )
+    refused = Rejection(RejectionKind.INVALID, "location_blank", "blank", "fill", Place("f", 2), sku="B")
+    plan = make_plan(StockBatch.from_levels([sold[0], refused]), in_table, ledger, settings(at(11))).plan
+    assert {item.sku: item.new for item in plan.items()} == {"A": 1, "C": 0}
 
 
 def test_a_snapshot_of_one_location_says_nothing_about_another():

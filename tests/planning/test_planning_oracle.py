@@ -134,7 +134,8 @@ def worlds(draw):
     seen = st.tuples(moments, st.sampled_from(("poll", "file")), quantities, st.booleans())
     feed = draw(st.dictionaries(keys, fed, max_size=8))
     if draw(st.booleans()):
-        alike = {key: draw(held) for key in feed}, {key: draw(seen) for key in feed}
+        supplied = [*feed, *sorted(draw(st.sets(keys, max_size=3)) - set(feed))]
+        alike = {key: draw(held) for key in supplied}, {key: draw(seen) for key in supplied}
     else:
         alike = draw(st.dictionaries(keys, held, max_size=12)), draw(st.dictionaries(keys, seen, max_size=12))
     return World(
@@ -148,8 +149,8 @@ def worlds(draw):
         places=draw(st.sampled_from((0, 2, 9))),
         inserts=draw(st.booleans()),
         catalog=draw(st.none() | st.sets(st.sampled_from("ABCDE"))),
-        scope=draw(st.sampled_from(("partial", "keep", "zero", "zero"))),
-        proven=draw(st.sampled_from((True, True, False))),
+        scope=draw(st.sampled_from(("zero", "zero", "zero", "keep", "partial"))),
+        proven=draw(st.sampled_from((True, True, True, False))),
         located=located,
         known_unmapped=draw(st.sampled_from((set("ABCDE"), set()))),
     )
