@@ -142,11 +142,13 @@ class Registry:
     @property
     def _converter(self) -> Any:
         if self._made is None:
-            from inventory_sources.mappers import Identity
+            from inventory_sources.mappers import EqualSku, TableIdentity
 
             made = document_converter(self.secrets)
-            made.register_structure_hook(Identity, lambda value, _: self._make("identity", made.structure(value, Part)))
-            made.register_unstructure_hook(Identity, lambda value: made.unstructure(self._stored("identity", value)))
+            # The type of the mapper's field. By it, and not by the object's own class, cattrs finds its hooks.
+            identity: Any = EqualSku | TableIdentity
+            made.register_structure_hook(identity, lambda value, _: self._make("identity", made.structure(value, Part)))
+            made.register_unstructure_hook(identity, lambda value: made.unstructure(self._stored("identity", value)))
             self._made = made
         return self._made
 
