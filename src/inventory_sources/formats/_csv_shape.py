@@ -1,8 +1,8 @@
 """Which blocks of delimited text polars reads exactly as the ``csv`` module does.
 
-polars reads several times faster but otherwise: it fills short rows with null, skips empty lines, joins lines at a stray
-quote and knows no line numbers. So it is only given blocks whose *shape* (all that the text has of delimiters, line
-ends, quotes and NULs) is one and the same line over and over: there the two cannot differ.
+polars reads several times faster but otherwise: it fills short rows with null, skips empty lines, joins lines at a
+stray quote and knows no line numbers. So it is only given blocks whose *shape* (all that the text has of delimiters,
+line ends, quotes and NULs) is one and the same line over and over: there the two cannot differ.
 """
 
 from __future__ import annotations
