@@ -19,12 +19,14 @@ from inventory_sources.stores._chunks import ChunkKind, drop_chunks, last_number
 from inventory_sources.stores._codec import dump, to_text
 from inventory_sources.stores._dialect import Dialect
 from inventory_sources.stores._tables import Tables
-from inventory_sources.stores._transaction import OpenTransaction, in_order_of_place, keepable
+from inventory_sources.stores._transaction import OpenTransaction, fits, in_order_of_place, keepable
 
 if TYPE_CHECKING:
     from sqlalchemy.sql import Executable
 
 __all__ = ["ChangeWriter", "Seen", "state_columns"]
+
+_BATCH = 500
 
 
 @frozen
@@ -139,8 +141,10 @@ class ChangeWriter:
 
     def _resolved(self, connection: Connection, source: str, skus: Sequence[str]) -> None:
         table = self.tables.unmapped
-        statement = delete(table).where(table.c.source == source, table.c.sku == bindparam("of"))
-        _many(connection, statement, [{"of": sku} for sku in skus])
+        chosen = [sku for sku in skus if fits(sku)]
+        for start in range(0, len(chosen), _BATCH):
+            batch = table.c.sku.in_(chosen[start : start + _BATCH])
+            connection.execute(delete(table).where(table.c.source == source, batch))
 
     def _held(self, connection: Connection, source: str, held: HeldPlan | None) -> None:
         table, chunks = self.tables.held, self.tables.chunks

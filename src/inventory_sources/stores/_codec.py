@@ -7,11 +7,12 @@ damaged record. Times are integers, microseconds since 1970-01-01 UTC; quantitie
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar, get_args, get_origin
 
+import attrs
 from cattrs import Converter
 
 from inventory_sources.errors import RecordInvalid, Recovery, StoreError
@@ -104,10 +105,17 @@ def _cells(value: object, kind: Any) -> dict[str, Any]:
     return cells
 
 
+def _record_hook(converter: Converter, kind: type[Any]) -> Callable[[object, Any], Any]:
+    """A record of fields with defaults would otherwise read from an empty list, too."""
+    structure = converter.gen_structure_attrs_fromdict(kind)
+    return lambda value, _: structure(_exactly(dict, value), kind)
+
+
 def _build() -> Converter:
     converter = Converter(detailed_validation=False)
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, lambda value, kind: _exactly(kind, value))
+    converter.register_structure_hook_factory(attrs.has, lambda kind: _record_hook(converter, kind))
     converter.register_structure_hook(datetime, lambda value, _: from_micros(_exactly(int, value)))
     converter.register_unstructure_hook(datetime, to_micros)
     converter.register_structure_hook(Decimal, _decimal)

@@ -47,8 +47,7 @@ class Database:
         self._clock = clock
         self._lock_timeout = lock_timeout
         self._base = engine
-        autocommit = isinstance(dialect, Sqlite)
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT") if autocommit else engine
+        self._engine = engine if self._owned else engine.execution_options(isolation_level=dialect.isolation)
         self._single = isinstance(engine.pool, StaticPool)
         self._inherited: list[Pool] = []
         self._ready = False
@@ -165,8 +164,6 @@ class Database:
 
     def _open(self) -> None:
         with self._alone(), self._connect() as connection, self.translated():
-            if self.dialect.clock is not None:  # a snapshot taken before waiting would not see what others created
-                connection.execution_options(isolation_level="READ COMMITTED")
             if schema_is_current(connection, self.tables):
                 return
             connection.rollback()
@@ -213,9 +210,9 @@ class Database:
 
 def _make_engine(location: str, lock_timeout: timedelta) -> Engine:
     url = _parse(location)
-    options: dict[str, Any] = {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
+    options: dict[str, Any] = {"pool_pre_ping": True, "isolation_level": Dialect.isolation}
     if url.get_backend_name() == "sqlite":
-        options = {"isolation_level": "AUTOCOMMIT"}
+        options = {"isolation_level": Sqlite.isolation}
         if url.database in (None, "", ":memory:"):
             options |= {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
     try:
@@ -244,6 +241,6 @@ def _parse(location: str) -> URL:
         return URL.create("sqlite", database=location)
     try:
         url = make_url(location)
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ValueError):
         raise ConfigurationError("the state database's URL is not understood") from None
     return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import BigInteger, Connection, Engine, Table, TextClause, cast, extract, func, select, text
 from sqlalchemy.dialects import mysql, postgresql, sqlite
@@ -23,6 +23,8 @@ class Dialect:
 
     #: Statement that gives the database's time in microseconds since 1970-01-01 UTC; ``None``: the system's clock.
     clock: Executable | None = None
+    #: At which the store's transactions run: they lock what they read, and a lock that was waited for shows the latest.
+    isolation: Literal[AUTOCOMMIT, "READ COMMITTED"] = "READ COMMITTED"
     #: Codes of errors after which the transaction can be run again at once.
     repeat_codes: frozenset[object] = frozenset()
     #: Codes of errors that say that a lock was waited for too long.
@@ -71,14 +73,16 @@ class Dialect:
 class Sqlite(Dialect):
     """Transactions by hand: Python's driver would begin them late and deferred, which ends in lock errors."""
 
+    isolation = "AUTOCOMMIT"
     locked_codes = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_TIMEOUT"})
 
     def prepare(self, lock_timeout_ms: int) -> Sequence[str]:
         return (f"PRAGMA busy_timeout = {lock_timeout_ms}", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
 
     def begin(self, connection: Connection) -> None:
+        connection.begin()
         dbapi: Any = connection.connection.dbapi_connection
-        if dbapi.in_transaction:  # a host's own "begin" event has opened one, perhaps deferred
+        if dbapi.in_transaction:  # opened by a host's own "begin" event, perhaps deferred
             connection.exec_driver_sql("ROLLBACK")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, exists, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, select
 
 from inventory_sources.protocols.store import Retention
 from inventory_sources.run import RunResult
@@ -89,10 +90,13 @@ def _runs(tables: Tables, before: datetime) -> _Batch:
 def _unmapped(tables: Tables, before: datetime) -> _Batch:
     table = tables.unmapped
     old = table.c.last_seen < before
-    one = delete(table).where(table.c.source == bindparam("of"), table.c.sku == bindparam("named"), old)
 
     def drop(connection: Connection, keys: Sequence[Any]) -> int:
-        return sum(connection.execute(one, {"of": key.source, "named": key.sku}).rowcount for key in keys)
+        dropped = 0
+        for source, of_source in groupby(keys, key=lambda key: key.source):
+            these = table.c.sku.in_([key.sku for key in of_source])
+            dropped += connection.execute(delete(table).where(table.c.source == source, these, old)).rowcount
+        return dropped
 
     return _Batch(select(table.c.source, table.c.sku).where(old), drop)
 

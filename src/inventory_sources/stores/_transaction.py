@@ -13,7 +13,16 @@ from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.store import Retention, StateChange, StoredSource, UnmappedSku
 from inventory_sources.run import SyncRun
 
-__all__ = ["NAME_LENGTH", "OpenTransaction", "check_name", "cutoffs", "in_order_of_place", "keepable", "time_of"]
+__all__ = [
+    "NAME_LENGTH",
+    "OpenTransaction",
+    "check_name",
+    "cutoffs",
+    "fits",
+    "in_order_of_place",
+    "keepable",
+    "time_of",
+]
 
 #: Longest name or identifier, in characters, that a store keeps.
 NAME_LENGTH = 255
@@ -45,7 +54,7 @@ def check_name(name: str, what: str) -> None:
 
     :raises ConfigurationError: when it is empty, too long, or holds NUL or half a surrogate pair.
     """
-    if not name or not _fits(name):
+    if not name or not fits(name):
         raise ConfigurationError(
             f"{what} {name[:40]!r} cannot be stored",
             guidance=f"Use 1 to {NAME_LENGTH} characters of Unicode text without NUL.",
@@ -54,10 +63,11 @@ def check_name(name: str, what: str) -> None:
 
 def keepable(entries: Iterable[UnmappedSku]) -> list[UnmappedSku]:
     """The entries that every database can keep exactly; the others show in the run's rejections only."""
-    return [entry for entry in entries if _fits(entry.sku)]
+    return [entry for entry in entries if fits(entry.sku)]
 
 
-def _fits(text: str) -> bool:
+def fits(text: str) -> bool:
+    """Whether every database can keep it exactly."""
     if len(text) > NAME_LENGTH or "\0" in text:
         return False
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -10,8 +10,8 @@ on a local disk. On an engine of the host's these settings stay as the host made
 the store's: it takes its connections out of the driver's implicit transactions while it holds them and opens each
 writing transaction with ``BEGIN IMMEDIATE``. ``:memory:`` keeps the state in this process, one transaction at a time.
 
-**Servers.** A transition locks its source's row (``SELECT ... FOR UPDATE``). An engine that the store makes itself
-runs at READ COMMITTED; a host's engine keeps its own isolation level. When the database asks for a repetition
+**Servers.** A transition locks its source's row (``SELECT ... FOR UPDATE``). The store's transactions run at READ
+COMMITTED, also on a host's engine, whose own transactions keep their level. When the database asks for a repetition
 (deadlock, serialization), the transaction is repeated up to eight times in all.
 
 **Forks.** A child that inherits a store leaves its parent's connections alone and opens its own. For a host's engine
