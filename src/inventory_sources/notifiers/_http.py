@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from inventory_sources._url import WebAddress
-from inventory_sources.errors import ConfigurationError, InventorySourcesError, NotifyError
+from inventory_sources.errors import ConfigurationError, FetchTimeout, InventorySourcesError, NotifyError
 from inventory_sources.netguard import dial, networks
 from inventory_sources.notifiers._document import document
 from inventory_sources.protocols.notifier import Notification
@@ -110,7 +110,7 @@ class HttpNotifier:
         def wait() -> float:
             left = end - time.monotonic()
             if left <= 0:
-                raise NotifyError(f"notification not taken: {url.origin} did not answer within {self.timeout:g} s")
+                raise FetchTimeout(f"{url.origin} did not answer within {self.timeout:g} s")
             return left
 
         return wait
