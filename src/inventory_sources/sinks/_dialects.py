@@ -8,7 +8,7 @@ temporary table and through any pooler.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -71,6 +71,10 @@ class Dialect:
         connection.execution_options(isolation_level=self.isolation)
         with connection.begin():
             yield
+
+    def reading(self, connection: sa.Connection) -> AbstractContextManager[None]:
+        """A transaction to read in."""
+        return self.transaction(connection)
 
     def settle(self, connection: sa.Connection) -> None:
         """Sets, for this transaction, what the texts of values depend on."""
@@ -177,6 +181,11 @@ class _Sqlite(Dialect):
             # A deferred transaction that reads before it writes can fail for a lock that no waiting resolves.
             if not getattr(connection.connection.driver_connection, "in_transaction", False):
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield
+
+    @contextmanager
+    def reading(self, connection: sa.Connection) -> Iterator[None]:
+        with connection.begin():
             yield
 
     def _cast_text(self, expression: str) -> str:

@@ -9,10 +9,12 @@ from sqlalchemy import exc
 
 from inventory_sources.errors import SinkError, SinkUnavailable
 
-__all__ = ["REFUSED", "in_our_words"]
+__all__ = ["in_our_words", "is_refusal"]
 
-#: The database understood and refuses these values: a constraint, or a number out of range.
-REFUSED = (exc.IntegrityError, exc.DataError)
+# Constraints and triggers that drivers do not report as IntegrityError: MariaDB's and MySQL's CHECK, a SIGNAL there,
+# and RAISE in PL/pgSQL.
+_REFUSING_CODES = {4025, 3819, 1644}
+_REFUSING_STATES = {"P0001"}
 
 _UNAVAILABLE = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, exc.DisconnectionError)
 
@@ -26,7 +28,15 @@ def in_our_words(doing: str) -> Iterator[None]:
         kind = type(getattr(error, "orig", None) or error).__name__
         gone = isinstance(error, _UNAVAILABLE) or getattr(error, "connection_invalidated", False)
         raised = SinkUnavailable if gone else SinkError
-        message = f"could not {doing}: the database answered with {kind}"
-    else:
-        return
-    raise raised(message, guidance="Nothing was written; check the database, its locks and this user's rights.")
+        raise raised(
+            f"could not {doing}: the database answered with {kind}",
+            guidance="Nothing was written; check the database, its locks and this user's rights.",
+        ) from None
+
+
+def is_refusal(error: exc.DBAPIError) -> bool:
+    """Whether the database understood and refuses these values: a constraint, a trigger, a number out of range."""
+    if isinstance(error, exc.IntegrityError | exc.DataError):
+        return True
+    code = next(iter(getattr(error.orig, "args", ())), None)
+    return code in _REFUSING_CODES or getattr(error.orig, "sqlstate", None) in _REFUSING_STATES

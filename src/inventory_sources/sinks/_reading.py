@@ -7,7 +7,7 @@ row. Such a text is used only where it provably splits into the values that went
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -33,10 +33,17 @@ _MISREAD = (b"\x1f", b"\r")
 _NEVER_MORE_PLACES = rf"\.[0-9]{{{DECIMAL_PLACES}}}[0-9]*[1-9]"
 
 
-def read_all(connection: sa.Connection, dialect: Dialect, table: StockTable) -> pl.DataFrame:
-    """The levels of all rows that have a SKU."""
+def read_all(
+    connection: sa.Connection, dialect: Dialect, table: StockTable, skus: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """The levels of all rows that have a SKU, or of those with one of many SKUs."""
     joined = _read_joined(connection, dialect, table) if dialect.joined else None
-    return _checked(_typed(_read_rows(connection, dialect, table) if joined is None else joined, table), table)
+    levels = _checked(_typed(_read_rows(connection, dialect, table) if joined is None else joined, table), table)
+    return levels if skus is None else _of(levels, skus)
+
+
+def _of(levels: pl.DataFrame, skus: Sequence[str]) -> pl.DataFrame:
+    return levels.join(pl.DataFrame({"sku": skus}, schema={"sku": pl.String}), on="sku", how="semi")
 
 
 def read_some(connection: sa.Connection, dialect: Dialect, table: StockTable, skus: Sequence[str]) -> pl.DataFrame:
@@ -50,7 +57,7 @@ def current_rows(
     """The rows of these SKUs with their ``epoch``, locked where the database locks rows."""
     columns = {**dialect.columns(table), "epoch": f"t.{table.epoch}" if table.epoch else "NULL"}
     rows: list[Sequence[object]] = []
-    for asked in _portions(skus):
+    for asked in _portions(filter(table.sku.may_be, skus)):
         refs = dialect.refs()
         names = {f"key{number}": sku for number, sku in enumerate(asked)}
         keys = ", ".join(dialect.as_key(table.sku, refs(name)) for name in names)
@@ -59,10 +66,10 @@ def current_rows(
         rows += dialect.ask(connection, query + (dialect.lock if lock else ""), refs, {**names, **_fixed(table)})
     texts = _texts(list(columns), rows).with_columns(pl.col("epoch").cast(pl.Int64))
     # The database may have compared by a collation that takes other keys for equal.
-    return _typed(texts.join(pl.DataFrame({"sku": skus}, schema={"sku": pl.String}), on="sku", how="semi"), table)
+    return _typed(_of(texts, skus), table)
 
 
-def _portions(skus: Sequence[str]) -> Iterator[list[str]]:
+def _portions(skus: Iterable[str]) -> Iterator[list[str]]:
     distinct = iter(dict.fromkeys(skus))
     while portion := list(islice(distinct, _ASKED)):
         yield portion

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,6 +27,9 @@ _BITS = {"TINYINT": 8, "SMALLINT": 16, "MEDIUMINT": 24, "INTEGER": 32, "BIGINT":
 _SQLITE_DIGITS = 15
 _SQLITE_PLACES = 6
 _MICROSECONDS = 6
+
+#: Integers as a database writes them, as far as all of 64 bits.
+_CANONICAL = re.compile(r"(0|-?[1-9][0-9]{0,17})\Z")
 
 
 @frozen
@@ -52,6 +56,10 @@ class KeyColumn:
     kind: str
     integer: bool
     nullable: bool
+
+    def may_be(self, text: str) -> bool:
+        """Whether a text can stand in it at all: `00123` is no integer's text."""
+        return not self.integer or bool(_CANONICAL.match(text)) or (self.nullable and not text)
 
 
 @frozen

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import polars as pl
+from sqlalchemy import exc
 
 from inventory_sources.batch import DECIMAL_PLACES
 from inventory_sources.errors import LeaseLost, SinkError
 from inventory_sources.plan import Outcome
 from inventory_sources.protocols.sink import ItemOutcome
-from inventory_sources.sinks._failures import REFUSED
+from inventory_sources.sinks._failures import is_refusal
 from inventory_sources.sinks._reading import current_rows
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Writer"]
 
-_CANONICAL = "^(0|-?[1-9][0-9]{0,17})$"
 _OUTCOMES = {
     "row_gone": Outcome.FAILED,
     "moved_on": Outcome.FAILED,
@@ -78,23 +78,25 @@ class Writer:
     def _write_batch(self, batch: pl.DataFrame) -> None:
         unknown = pl.col("old").is_null() & self._table.inserts
         known = batch.filter(~unknown)
-        if known.height and not self._updated(known):
+        if known.height and self._tried(known, self._update(guarded=True)) != known.height:
             self._judge(known)
         if known.height < batch.height:
             self._judge(batch.filter(unknown))
 
-    def _updated(self, rows: pl.DataFrame) -> bool:
-        """Whether one guarded update reached every row; otherwise nothing was written."""
+    def _tried(self, rows: pl.DataFrame, statement: tuple[str, Refs]) -> int | None:
+        """How many rows a statement touched; unless it touched all, it is taken back. ``None`` if it was refused."""
         savepoint = self._connection.begin_nested()
         try:
-            reached = self._run(*self._update(guarded=True), rows)
-        except REFUSED:
-            reached = -1
-        if reached != rows.height:
+            reached = self._run(*statement, rows)
+        except exc.DBAPIError as error:
+            if not is_refusal(error):
+                raise
+            reached = None
+        if reached == rows.height:
+            savepoint.commit()
+        else:
             savepoint.rollback()
-            return False
-        savepoint.commit()
-        return True
+        return reached
 
     def _judge(self, rows: pl.DataFrame) -> None:
         skus = rows["sku"].to_list()
@@ -136,16 +138,11 @@ class Writer:
         """Writes rows that may be written; halves what the database refuses until it is single items."""
         if not rows.height:
             return
-        savepoint = self._connection.begin_nested()
-        try:
-            reached = self._run(*statement, rows)
-        except REFUSED:
-            savepoint.rollback()
-        else:
-            if reached != rows.height:
-                raise SinkError(f"{rows.height} rows were to be written, and the stock table took {reached}")
-            savepoint.commit()
+        reached = self._tried(rows, statement)
+        if reached == rows.height:
             return
+        if reached is not None:
+            raise SinkError(f"{rows.height} rows were to be written, and the stock table took {reached}")
         if rows.height == 1:
             self._except(rows.with_columns(reason=pl.lit("refused")))
             return
@@ -214,11 +211,9 @@ class Writer:
 
 
 def _as_key(key: KeyColumn, name: str) -> pl.Expr:
-    """Whether a text can stand in the key column at all: `00123` is no integer's text."""
     if not key.integer:
         return pl.lit(value=True)
-    canonical = pl.col(name).str.contains(_CANONICAL)
-    return canonical | (pl.col(name) == "") if key.nullable else canonical
+    return pl.col(name).map_elements(key.may_be, return_dtype=pl.Boolean)
 
 
 def _decimal_text(name: str) -> pl.Expr:

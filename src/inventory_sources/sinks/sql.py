@@ -97,16 +97,12 @@ class SqlStockSink:
         :raises SinkError: when a quantity or time in the table is none.
         """
         table = self._reflected or self._reflect()
-        with in_our_words(f"read the levels of {self.table}"), self._engine.connect() as connection:
+        reading = f"read the levels of {self.table}"
+        with in_our_words(reading), self._engine.connect() as connection, self._dialect.reading(connection):
             self._dialect.settle(connection)
-            if skus is None:
-                return read_all(connection, self._dialect, table)
-            if len(skus) <= _ASK_AT_MOST:
+            if skus is not None and len(skus) <= _ASK_AT_MOST:
                 return read_some(connection, self._dialect, table, skus)
-            import polars as pl
-
-            wanted = pl.DataFrame({"sku": skus}, schema={"sku": pl.String})
-            return read_all(connection, self._dialect, table).join(wanted, on="sku", how="semi")
+            return read_all(connection, self._dialect, table, skus)
 
     def apply(self, changes: Changes, context: ApplyContext) -> ApplyResult:
         """Writes the changes in one transaction, all or, on an error, none.
