@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
-from tests.stores.databases import MARIADB_URL, POSTGRES_URL
 
 from inventory_sources.stores._tables import build_tables
 from inventory_sources.stores.sql import SqlStateStore
+from tests.servers import mysql_url, postgres_url
 
 _PREFIX = f"t{os.getpid()}_"
 
@@ -44,7 +44,7 @@ def _empty(store: SqlStateStore) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _servers_as_found() -> Iterator[None]:
     yield
-    for url in (POSTGRES_URL, MARIADB_URL):
+    for url in (postgres_url(), mysql_url()):
         if url is not None:
             engine = sa.create_engine(url)
             build_tables(_PREFIX).metadata.drop_all(engine)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from tests.stores.databases import MARIADB_URL, POSTGRES_URL
 
 from inventory_sources.stores.memory import MemoryStateStore
 from inventory_sources.testing import StateStoreContract
+from tests.servers import mysql_url, postgres_url
 
 
 class TestMemory(StateStoreContract):
@@ -53,19 +53,19 @@ class TestSqliteOnTheHostsEngine(SqlContract):
         return self.make(self.engine, clock=clock)
 
 
-@pytest.mark.skipif(POSTGRES_URL is None, reason="no PostgreSQL server")
+@pytest.mark.skipif(postgres_url() is None, reason="no PostgreSQL server answers")
 class TestPostgres(SqlContract):
     def make_store(self, clock):
-        return self.make(POSTGRES_URL, clock=clock)
+        return self.make(postgres_url(), clock=clock)
 
 
-@pytest.mark.skipif(POSTGRES_URL is None, reason="no PostgreSQL server")
+@pytest.mark.skipif(postgres_url() is None, reason="no PostgreSQL server answers")
 class TestPostgresSerializable(SqlContract):
     """A host's engine at the strictest isolation: the database asks for repetitions."""
 
     @pytest.fixture(autouse=True)
     def _engine(self, _makes_stores):
-        self.engine = sa.create_engine(POSTGRES_URL, isolation_level="SERIALIZABLE") if POSTGRES_URL else None
+        self.engine = sa.create_engine(postgres_url(), isolation_level="SERIALIZABLE")
         yield
         self.engine.dispose()
 
@@ -73,19 +73,19 @@ class TestPostgresSerializable(SqlContract):
         return self.make(self.engine, clock=clock)
 
 
-@pytest.mark.skipif(MARIADB_URL is None, reason="no MariaDB server")
+@pytest.mark.skipif(mysql_url() is None, reason="no MariaDB server answers")
 class TestMariaDb(SqlContract):
     def make_store(self, clock):
-        return self.make(MARIADB_URL, clock=clock)
+        return self.make(mysql_url(), clock=clock)
 
 
-@pytest.mark.skipif(MARIADB_URL is None, reason="no MariaDB server")
+@pytest.mark.skipif(mysql_url() is None, reason="no MariaDB server answers")
 class TestMariaDbRepeatableRead(SqlContract):
     """A host's engine with the server's own default isolation."""
 
     @pytest.fixture(autouse=True)
     def _engine(self, _makes_stores):
-        self.engine = sa.create_engine(MARIADB_URL) if MARIADB_URL else None
+        self.engine = sa.create_engine(mysql_url())
         yield
         self.engine.dispose()
 

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.stores.databases import POSTGRES_URL
 
 from inventory_sources.batch import Place, Rejection, RejectionKind
 from inventory_sources.errors import ConfigurationError, MissingExtra, RecordInvalid, StoreUnavailable
@@ -19,6 +18,7 @@ from inventory_sources.run import SyncRun
 from inventory_sources.status import SourceState
 from inventory_sources.stores._codec import dump, load
 from inventory_sources.stores.sql import SqlStateStore
+from tests.servers import postgres_url
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ def test_an_unusable_url_is_refused_without_showing_it(url):
     assert caught.value.__suppress_context__
 
 
-@pytest.mark.skipif(POSTGRES_URL is None, reason="no PostgreSQL server")
+@pytest.mark.skipif(postgres_url() is None, reason="no PostgreSQL server answers")
 def test_a_deadlock_repeats_the_decision(make_store):
-    store = make_store(POSTGRES_URL)
+    store = make_store(postgres_url())
     store.add(StoredSource("erp", {}, SourceState()), AuditEntry("erp", "add_source", "alice", store.now()))
     attempts = []
 
@@ -127,14 +127,14 @@ def test_a_deadlock_repeats_the_decision(make_store):
     assert store.get("erp").state.epoch == 1
 
 
-@pytest.mark.skipif(POSTGRES_URL is None, reason="no PostgreSQL server")
+@pytest.mark.skipif(postgres_url() is None, reason="no PostgreSQL server answers")
 def test_a_connection_lost_in_the_middle_changes_nothing(make_store):
-    store = make_store(POSTGRES_URL)
+    store = make_store(postgres_url())
     store.add(StoredSource("erp", {}, SourceState()), AuditEntry("erp", "add_source", "alice", store.now()))
 
     def decide(tx):
         tx.write(StateChange(evolve(tx.source.state, epoch=1)))
-        with sa.create_engine(POSTGRES_URL, poolclass=sa.NullPool).connect() as other:
+        with sa.create_engine(postgres_url(), poolclass=sa.NullPool).connect() as other:
             pid = tx.connection.execute(sa.text("SELECT pg_backend_pid()")).scalar()
             other.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
 

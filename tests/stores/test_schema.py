@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.stores.databases import MARIADB_URL, POSTGRES_URL
 
 from inventory_sources.errors import SchemaTooNew
 from inventory_sources.protocols.store import AuditEntry, StoredSource
 from inventory_sources.status import SourceState
 from inventory_sources.stores.sql import SqlStateStore
+from tests.servers import mysql_url, postgres_url
 
 _VERSION_1 = (Path(__file__).parent / "schema_version_1.sql").read_text()
 _LATEST = 3
@@ -128,8 +128,10 @@ def test_a_newer_schema_is_refused_and_left_alone(old):
 @pytest.mark.parametrize(
     "url",
     [
-        pytest.param(POSTGRES_URL, id="postgres", marks=pytest.mark.skipif(not POSTGRES_URL, reason="no PostgreSQL")),
-        pytest.param(MARIADB_URL, id="mariadb", marks=pytest.mark.skipif(not MARIADB_URL, reason="no MariaDB")),
+        pytest.param(
+            postgres_url(), id="postgres", marks=pytest.mark.skipif(not postgres_url(), reason="no PostgreSQL")
+        ),
+        pytest.param(mysql_url(), id="mariadb", marks=pytest.mark.skipif(not mysql_url(), reason="no MariaDB")),
     ],
 )
 def test_a_server_is_created_and_migrated_once_by_many(url):
@@ -163,7 +165,7 @@ def _together(stores):
         barrier.wait()
         try:
             store.migrate()
-        except Exception as error:  # noqa: BLE001 - a thread's error is the test's
+        except Exception as error:
             errors.append(error)
 
     threads = [threading.Thread(target=migrate, args=(store,)) for store in stores]

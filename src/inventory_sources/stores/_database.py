@@ -170,10 +170,12 @@ class Database:
             self.dialect.begin(connection)
             try:
                 prepare_schema(connection, self.tables, self.dialect)
+                self._commit(connection)
             except BaseException:
                 self._undo(connection)
                 raise
-            self._commit(connection)
+            finally:
+                self.dialect.unlock_schema(connection, self.tables.prefix)
 
     def _reset(self) -> None:
         self._pid = os.getpid()

@@ -24,7 +24,7 @@ class Dialect:
     #: Statement that gives the database's time in microseconds since 1970-01-01 UTC; ``None``: the system's clock.
     clock: Executable | None = None
     #: At which the store's transactions run: they lock what they read, and a lock that was waited for shows the latest.
-    isolation: Literal[AUTOCOMMIT, "READ COMMITTED"] = "READ COMMITTED"
+    isolation: Literal["AUTOCOMMIT", "READ COMMITTED"] = "READ COMMITTED"
     #: Codes of errors after which the transaction can be run again at once.
     repeat_codes: frozenset[object] = frozenset()
     #: Codes of errors that say that a lock was waited for too long.
@@ -55,7 +55,7 @@ class Dialect:
         """Keeps other processes from creating or migrating the same tables until :meth:`unlock_schema`."""
 
     def unlock_schema(self, connection: Connection, prefix: str) -> None:
-        """Takes the lock back where the end of the transaction does not."""
+        """Takes the lock back, after the end of the transaction, where that does not."""
 
     def code(self, error: DBAPIError) -> object:
         """The database's own code for an error, safe to show."""

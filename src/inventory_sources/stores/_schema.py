@@ -51,22 +51,19 @@ def schema_is_current(connection: Connection, tables: Tables) -> bool:
 
 
 def prepare_schema(connection: Connection, tables: Tables, dialect: Dialect) -> None:
-    """Creates or migrates the tables, in an open transaction.
+    """Creates or migrates the tables, in an open transaction; the caller commits it and then unlocks the schema.
 
     :raises SchemaTooNew: when they are of a later version.
     """
     dialect.lock_schema(connection, tables.prefix)
-    try:
-        version = _version(connection, tables)
-        if version is None:
-            tables.metadata.create_all(connection)
-            connection.execute(tables.meta.insert().values(id=1, schema_version=SCHEMA_VERSION))
-        elif version < SCHEMA_VERSION:
-            for step in _STEPS[version - 1 :]:
-                step(connection, tables)
-            connection.execute(tables.meta.update().values(schema_version=SCHEMA_VERSION))
-    finally:
-        dialect.unlock_schema(connection, tables.prefix)
+    version = _version(connection, tables)
+    if version is None:
+        tables.metadata.create_all(connection)
+        connection.execute(tables.meta.insert().values(id=1, schema_version=SCHEMA_VERSION))
+    elif version < SCHEMA_VERSION:
+        for step in _STEPS[version - 1 :]:
+            step(connection, tables)
+        connection.execute(tables.meta.update().values(schema_version=SCHEMA_VERSION))
 
 
 def _version(connection: Connection, tables: Tables) -> int | None:
