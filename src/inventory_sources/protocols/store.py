@@ -103,7 +103,8 @@ class StateChange:
 
     :param runs: inserted, or replaced by id.
     :param rejections: of the run ``rejections_of``.
-    :param unmapped: inserted, or updated but for ``first_seen``.
+    :param unmapped: inserted, or updated but for ``first_seen``; an identifier of more than 255 characters, or with NUL
+        or half a surrogate pair, is left out and shows in the rejections only.
     :param resolved: identifiers to drop from the unmapped ledger.
     :param held: the plan now held; ``drop_held`` removes the one that was.
     :param spec: the new specification, for an edit.
@@ -236,7 +237,11 @@ class Knowledge(Protocol):
 
 @frozen
 class OutboxEntry:
-    """A notification that is not handed over yet."""
+    """A notification that is not handed over yet.
+
+    :param attempts: how often it was taken before; 0 the first time.
+    :param next_attempt_at: when others may take it, unless it is settled before.
+    """
 
     notification: Notification
     attempts: int
@@ -272,7 +277,10 @@ class Inbox(Protocol):
     """Deliveries on their way in."""
 
     def put(self, delivery: Delivery) -> bool:
-        """Keeps a delivery durably; ``False`` when one with this key is there already for the source."""
+        """Keeps a delivery durably; ``False`` when one with this key is there already for the source.
+
+        :raises SourceNotFound: when there is no such source.
+        """
 
     def waiting(self, source: str, limit: int = 100) -> Sequence[Delivery]:
         """Deliveries not dealt with, oldest first."""
@@ -303,7 +311,7 @@ class StateStore(Transitions, Sources, History, Knowledge, Outbox, Inbox, Protoc
         """Marks rejected rows as resolved; gives how many were open."""
 
     def purge(self, retention: Retention) -> Mapping[str, int]:
-        """Deletes what is older than ``retention`` allows; gives the number of rows per table."""
+        """Deletes what is older than ``retention`` allows; gives the number for each field of it."""
 
     def close(self) -> None:
         """Frees what the store opened itself."""
