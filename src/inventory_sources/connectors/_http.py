@@ -83,6 +83,11 @@ def _valid_url(instance: HttpConnector, attribute: object, url: str) -> None:
     WebAddress.parse(url)
 
 
+def _ranges(values: Iterable[str]) -> tuple[str, ...]:
+    """As `tuple`, which type checkers do not understand in a subclass."""
+    return tuple(values)
+
+
 def _valid_networks(instance: HttpConnector, attribute: object, ranges: tuple[str, ...]) -> None:
     networks(ranges)
 
@@ -136,7 +141,7 @@ class HttpConnector:
     max_bytes: int = field(default=256 * 1024**2, validator=_positive)
     max_decoded_bytes: int = field(default=1024**3, validator=_positive)
     max_ratio: float = field(default=200.0, validator=_positive)
-    allow_private: tuple[str, ...] = field(default=(), converter=tuple, validator=_valid_networks)
+    allow_private: tuple[str, ...] = field(default=(), converter=_ranges, validator=_valid_networks)
     allow_plaintext: bool = False
     as_of: HttpTime = field(default=HttpTime.FETCH, converter=_time)
 
