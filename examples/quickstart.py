@@ -93,7 +93,7 @@ def total(shop: sa.Engine) -> int:
 
 
 def first_sync(engine: SyncEngine, source: Source) -> None:
-    """check and plan write nothing; sync does."""
+    """What `check` and `plan` show, and what `sync` then writes."""
     show("check: can it be reached, what is in it, what matches")
     print(engine.check(source))
 
@@ -159,7 +159,8 @@ def main() -> None:
 
         show("history, newest first")
         for run in engine.history("warehouse"):
-            print(f"  {run.result.value:<9} {run.trigger.value}: {run.counts.rows} rows, {run.products_updated} updated")
+            counts = f"{run.counts.rows} rows, {run.products_updated} updated"
+            print(f"  {run.result.value:<9} {run.trigger.value}: {counts}")
 
         engine.close()
         shop.dispose()

@@ -13,7 +13,11 @@ from sybil.parsers.myst import CodeBlockParser
 
 ROOT = Path(__file__).parents[2]
 HOW_TO = ROOT / "docs" / "how-to"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    path
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    if "```python" in path.read_text("utf-8")
+]
 PRINTED = "_printed"
 
 _run = PythonEvaluator()
@@ -31,7 +35,8 @@ def run_python(example: Example) -> None:
 def compare_output(example: Example) -> None:
     """Compares an ``output`` block with what the Python block before it printed."""
     printed = example.namespace.pop(PRINTED, "")
-    assert printed == example.parsed, f"{example.path}:{example.line} shows\n{example.parsed}\nbut what is printed is\n{printed}"
+    where = f"{example.path}:{example.line}"
+    assert printed == example.parsed, f"{where} shows\n{example.parsed}\nbut what is printed is\n{printed}"
 
 
 def nothing_unshown(example: Example) -> None:
@@ -61,6 +66,20 @@ def test_every_snippet_runs_and_prints_what_the_page_shows(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run_page(path)
+
+
+def test_the_parts_that_the_guide_shows_pass_the_contract_suites(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = run_page(HOW_TO / "parts.md")
+    suites = {name: suite for name, suite in page.namespace.items() if name.startswith("Test")}
+    assert list(suites) == ["TestErp", "TestFreeStock", "TestDictSink", "TestMemoryStore", "TestPager", "TestScheduler"]
+    for suite in suites.values():
+        tests = [name for name in dir(suite) if name.startswith("test_")]
+        assert tests
+        for name in tests:
+            getattr(suite(), name)()
 
 
 @pytest.mark.parametrize(
