@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.servers import mysql_url, postgres_url
 
 _VERSION_1 = (Path(__file__).parent / "schema_version_1.sql").read_text()
 _LATEST = 3
+_PREFIX = f"mig{os.getpid()}_"
 _OPEN = """
 import sys
 from inventory_sources.stores.sql import SqlStateStore
@@ -136,7 +138,7 @@ def test_a_newer_schema_is_refused_and_left_alone(old):
 )
 def test_a_server_is_created_and_migrated_once_by_many(url):
     engine = sa.create_engine(url)
-    stores = [SqlStateStore(url, prefix="mig_") for _ in range(4)]
+    stores = [SqlStateStore(url, prefix=_PREFIX) for _ in range(4)]
     try:
         _together(stores)
         stores[0].add(StoredSource("erp", {}, SourceState()), AuditEntry("erp", "add_source", "a", stores[0].now()))
@@ -145,11 +147,13 @@ def test_a_server_is_created_and_migrated_once_by_many(url):
             store._database._ready = False
         _together(stores)
         inspector = sa.inspect(engine)
-        indexes = {index["name"] for table in ("mig_runs", "mig_outbox") for index in inspector.get_indexes(table)}
-        assert {"mig_runs_by_age", "mig_outbox_of_source"} <= indexes
+        indexes = {
+            index["name"] for table in (_PREFIX + "runs", _PREFIX + "outbox") for index in inspector.get_indexes(table)
+        }
+        assert {_PREFIX + "runs_by_age", _PREFIX + "outbox_of_source"} <= indexes
         assert list(stores[0].names()) == ["erp"]
         with engine.connect() as connection:
-            assert connection.execute(sa.text("SELECT schema_version FROM mig_meta")).all() == [(_LATEST,)]
+            assert connection.execute(sa.text(f"SELECT schema_version FROM {_PREFIX}meta")).all() == [(_LATEST,)]
     finally:
         stores[0]._database.tables.metadata.drop_all(engine)
         for store in stores:
@@ -179,6 +183,6 @@ def _together(stores):
 def _back_to_version_1(engine, tables):
     with engine.begin() as connection:
         for index in (*tables.runs.indexes, *tables.outbox.indexes):
-            if index.name in ("mig_runs_by_age", "mig_outbox_of_source"):
+            if index.name in (_PREFIX + "runs_by_age", _PREFIX + "outbox_of_source"):
                 index.drop(connection)
         connection.execute(tables.meta.update().values(schema_version=1))

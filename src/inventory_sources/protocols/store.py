@@ -160,7 +160,7 @@ class Transitions(Protocol):
         """
 
     def due(self, limit: int) -> Sequence[str]:
-        """Names of sources whose ``wake_at`` has come, longest overdue first; costs the same at any number of sources."""
+        """Names of sources whose ``wake_at`` has come, longest overdue first; as fast with many sources as with few."""
 
     def now(self) -> datetime:
         """The store's time (UTC)."""
