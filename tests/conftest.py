@@ -16,9 +16,12 @@ settings.load_profile(os.environ.get("INVENTORY_HYPOTHESIS", "steady"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for report in _not_run(terminalreporter):
+    not_run = list(_not_run(terminalreporter))
+    for report in not_run:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         terminalreporter.write_line(f"not run: {report.nodeid} ({str(reason).removeprefix('Skipped: ')})")
+    if REQUIRE_ALL and not_run:
+        terminalreporter.write_line(f"failed: every test must run here, and {len(not_run)} did not")
 
 
 def _not_run(reporter: pytest.TerminalReporter) -> Iterator[pytest.TestReport]:
