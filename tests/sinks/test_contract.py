@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import pytest
 import sqlalchemy as sa
-from tests.servers import engine_of, fresh_table
 
 from inventory_sources.protocols.sink import ApplyContext, CurrentLevel, SinkLevel, StockSink
 from inventory_sources.sinks import MemorySink
 from inventory_sources.sinks._dialects import Dialect
 from inventory_sources.sinks.sql import SqlStockSink
 from inventory_sources.testing.sinks import StockSinkContract
+from tests.servers import engine_of, fresh_table
 
 DATETIME = {"sqlite": "DATETIME", "postgresql": "TIMESTAMPTZ", "mysql": "DATETIME(6)"}
 TEXT = {"sqlite": "TEXT COLLATE NOCASE", "postgresql": "VARCHAR(64)", "mysql": "VARCHAR(64)"}

@@ -10,13 +10,13 @@ from decimal import Decimal
 
 import pytest
 import sqlalchemy as sa
-from tests.servers import engine_of, fresh_table
 
 from inventory_sources.errors import ConfigurationError, LeaseLost, SinkError, SinkSchemaInvalid, SinkUnavailable
 from inventory_sources.protocols.sink import ApplyContext, SinkLevel
 from inventory_sources.sinks._dialects import Dialect
 from inventory_sources.sinks.sql import SqlStockSink
 from inventory_sources.testing.sinks import NOON, change, changes_of, levels_of
+from tests.servers import engine_of, fresh_table
 
 KINDS = ["sqlite", "postgresql", "mysql"]
 
