@@ -61,7 +61,7 @@ class Registry:
     def register(self, stage: str, name: str, part: object) -> None:
         """Gives a class (built from options) or an object (used as it is) a name.
 
-            :param stage: ``connector``, ``decoder``, ``mapper``, ``identity``, ``guard``, ``sink`` or ``catalog``.
+        :param stage: ``connector``, ``decoder``, ``mapper``, ``identity``, ``guard``, ``sink`` or ``catalog``.
         :raises ConfigurationError: when the stage is unknown or the name is taken by another part.
         """
         if stage not in _STAGES:
@@ -171,7 +171,7 @@ class Registry:
             return self._converter.structure(document, cls)
         except ConfigurationError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - cattrs raises groups and bare errors alike
             raise ConfigurationError(f"{what}: {explain(error)}") from None
 
     def _find(self, stage: str, name: str) -> object:
