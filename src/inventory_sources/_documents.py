@@ -99,4 +99,3 @@ def _reference(secret: Secret) -> str:
     if secret.stored_as is None:
         raise NotPortable("a secret held as text is not stored; use Secret.reference('env:NAME')")
     return secret.stored_as
-

@@ -35,6 +35,8 @@ _MAGIC = b"ISLG"
 _VERSION = 1
 _NO_SWEEP = 255
 _MAX_SEGMENTS = 16
+#: Up to this many observations, rewriting all of them costs less than reading one more segment in every later run.
+_SMALL = 5_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEY = ["sku", "location"]
 _FACTS = ["as_of", "channel", "quantity", "absent"]
@@ -183,7 +185,8 @@ class Ledger:
 
     def _full(self, rows: pl.DataFrame) -> bool:
         """Whether one segment for everything is better than one more."""
-        return self.segments >= _MAX_SEGMENTS or 2 * (self.appended + rows.height) >= self.frame.height
+        small = self.frame.height <= _SMALL
+        return small or self.segments >= _MAX_SEGMENTS or 2 * (self.appended + rows.height) >= self.frame.height
 
 
 def _merge(frame: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:

@@ -129,4 +129,3 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 #: A failure that the retry ladder is for.
 PASSING = ConnectFailed("the ERP did not answer")
-

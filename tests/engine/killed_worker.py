@@ -6,6 +6,7 @@ mapper, and the moment before a store transaction commits.
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import signal
@@ -95,11 +96,12 @@ def work(folder: Path, sink: str, fatal: int) -> None:
 
 
 def main(template: str, graves: str, sink: str) -> None:
-    """A worker for each step on a copy of the template, until one lives; forked, as imports would take most of the time.
+    """A worker for each step on a copy of the template, until one lives.
 
-    The parent loads the columnar engine and never uses it, so its children may.
+    They are forked, as imports would take most of the time. The parent loads the columnar engine and never uses it, so
+    its children may.
     """
-    import polars  # noqa: F401 - loaded once for all children
+    importlib.import_module("polars")
 
     for fatal in range(1, 1000):
         folder = Path(graves) / str(fatal)

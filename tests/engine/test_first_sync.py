@@ -147,7 +147,8 @@ def test_a_name_is_taken_once_and_must_exist(shop: Shop) -> None:
 
 def _calls_by_name(shop: Shop) -> list[Callable[[str], object]]:
     engine = shop.engine
-    return [engine.sync, engine.status, engine.plan, engine.check, engine.pause, engine.request_sync, engine.delete_source]
+    looking = [engine.status, engine.plan, engine.check]
+    return [*looking, engine.sync, engine.pause, engine.request_sync, engine.delete_source]
 
 
 def test_a_host_may_declare_its_sources_at_each_start(shop: Shop) -> None:

@@ -141,7 +141,9 @@ def test_a_dead_worker_is_rescued_after_its_lease_and_costs_an_attempt(
     assert lost.failure.code == "worker_lost"
 
 
-def test_stopping_gives_the_source_back_without_spending_an_attempt(shop: Shop, gate: Gate, syncing: Background) -> None:
+def test_stopping_gives_the_source_back_without_spending_an_attempt(
+    shop: Shop, gate: Gate, syncing: Background
+) -> None:
     shop.engine.stop()
     gate.open.set()
     assert syncing.outcome().result is RunResult.CANCELLED

@@ -19,6 +19,21 @@ T = datetime(2026, 3, 1, tzinfo=UTC)
 KEYS = {"sku": pl.String, "location": pl.String}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _every_ledger_counts_as_big():
+    """So that a few rows do not just make one segment."""
+    with mock.patch.object(ledger_module, "_SMALL", 0):
+        yield
+
+
+def test_a_small_ledger_is_always_one_segment():
+    with mock.patch.object(ledger_module, "_SMALL", 200):
+        ledger, _ = Ledger.empty().record(frame(poll(200, 0)))
+        ledger, change = ledger.record(frame({("S1", ""): (T + timedelta(hours=1), "poll", Decimal(7), False)}))
+    assert change.replaces
+    assert Ledger.load([change.segment]).frame.height == 200
+
+
 def frame(rows) -> pl.DataFrame:
     return pl.DataFrame([(*key, *facts) for key, facts in rows.items()], schema=ledger_schema(), orient="row")
 

@@ -105,7 +105,9 @@ def _unchanged(plan: SyncPlan) -> list[ItemOutcome]:
 def _key_frame(items: Sequence[ItemOutcome]) -> pl.DataFrame:
     import polars as pl
 
-    return pl.DataFrame([(item.sku, item.location) for item in items], schema=dict.fromkeys(_KEY, pl.String), orient="row")
+    return pl.DataFrame(
+        [(item.sku, item.location) for item in items], schema=dict.fromkeys(_KEY, pl.String), orient="row"
+    )
 
 
 def _with_outcomes(plan: SyncPlan, exceptions: Sequence[ItemOutcome]) -> SyncPlan:

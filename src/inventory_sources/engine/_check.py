@@ -22,7 +22,8 @@ __all__ = ["CheckReport", "check_source", "suggest_mapping"]
 _HEADINGS = {
     "sku": (
         "sku", "item", "item number", "item no", "item code", "product code", "article", "article number", "code",
-        "part number", "material", "variant sku", "product id", "referencia", "artikelnummer", "reference", "ean", "gtin",
+        "part number", "material", "variant sku", "product id", "referencia", "artikelnummer", "reference", "ean",
+        "gtin",
     ),
     "quantity": (
         "quantity", "qty", "available", "available quantity", "stock", "on hand", "qoh", "stock on hand", "inventory",

@@ -49,6 +49,8 @@ _SHORTEST_LEASE = timedelta(seconds=1)
 class SyncEngine:
     """Runs syncs, keeps their state and answers for it; safe to share between threads.
 
+    Events go to the host's structlog where that is configured, else to the standard logger ``inventory_sources``.
+
     The truth about what is due, running, failed and held is in the store, so any number of engines in any number of
     processes may share one; each keeps nothing that another would need.
 
@@ -58,7 +60,6 @@ class SyncEngine:
     :param scheduler: is told when a source will be due.
     :param lease: how long a claim lasts without renewal; a worker that is gone is noticed after it.
     :param worker: names this process in the history.
-    :param logger: a structlog logger; the host's own configuration, or the standard logger, unless given.
     """
 
     def __init__(
@@ -71,7 +72,6 @@ class SyncEngine:
         clock: Clock | None = None,
         lease: timedelta = _LEASE,
         worker: str | None = None,
-        logger: Any = None,
     ) -> None:
         if lease < _SHORTEST_LEASE:
             raise ConfigurationError(f"a lease must be at least one second, not {lease}")
@@ -79,7 +79,7 @@ class SyncEngine:
         self._store = _store(store, clock)
         self._notifier = notifier
         self._scheduler = scheduler
-        self._logger = logger or event_logger()
+        self._logger = event_logger()
         self._sources = SourceBook(self._store, registry or Registry())
         self._runs = Runs(self._store, self._sources.rules, worker or f"{socket.gethostname()}:{os.getpid()}", lease)
         self._running: dict[str, Lease] = {}
@@ -335,7 +335,7 @@ class SyncEngine:
             return
         try:
             self._scheduler.wake_at(name, state.wake_at)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a host's part may raise anything
             self._logger.warning("scheduler_failed", source=name, error=type(error).__name__)
 
     def _has(self, name: str) -> bool:
@@ -368,7 +368,7 @@ def _shielded(progress: Progress | None, logger: Any) -> Progress:
     def call(stage: str, unit: str, done: int) -> None:
         try:
             progress(stage, unit, done)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a host's part may raise anything
             logger.warning("progress_callback_failed", error=type(error).__name__)
 
     return call

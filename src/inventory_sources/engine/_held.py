@@ -19,7 +19,7 @@ _LENGTHS = struct.Struct(">III")
 
 
 def pack_intake(intake: Intake) -> bytes:
-    """Frames in polars IPC behind a JSON head; rejected rows stay with the run that found them, their counts go along."""
+    """Frames in polars IPC behind a JSON head; of rejected rows, which their run keeps, only the counts."""
     head = json.dumps(_head(intake)).encode()
     frames = [_ipc(intake.batch.frame), _ipc(_mentioned(intake.batch))]
     return b"".join([_MAGIC, _LENGTHS.pack(len(head), len(frames[0]), len(frames[1])), head, *frames])

@@ -27,7 +27,7 @@ from inventory_sources.errors import (
 from inventory_sources.mappers import concat_batches, resolve_duplicates
 from inventory_sources.payload import Evidence, Payload
 from inventory_sources.protocols.clock import Clock
-from inventory_sources.protocols.connector import Fetched, FetchContext, Progress
+from inventory_sources.protocols.connector import FetchContext, Fetched, Progress
 from inventory_sources.protocols.decoder import DecodeContext
 from inventory_sources.protocols.mapper import MapContext
 from inventory_sources.source import Source
@@ -162,9 +162,7 @@ class _Reader:
         whole.origins = tuple(self.origins)
         evidence = Evidence.all_of(self.evidence)
         self.request.progress("map", "rows", self.rows)
-        return Intake(
-            whole, self.rows, evidence, tuple(self.times), self.request.started_at, self.context.next_cursor
-        )
+        return Intake(whole, self.rows, evidence, tuple(self.times), self.request.started_at, self.context.next_cursor)
 
     def _read_payload(self, payload: Payload) -> None:
         decoder = self.source.decoder
@@ -233,16 +231,16 @@ def _refuse_future(payload: Payload, now: datetime) -> None:
 
 @contextmanager
 def foreign_errors(cls: type[InventorySourcesError], role: str, part: object) -> Iterator[None]:
-    """Turns an exception that is not of our tree into ``cls``: type and place alone, as its text may hold a secret."""
+    """Turns an exception that is not of our tree into ``cls``, by type and place: its text may hold a secret."""
     try:
         yield
     except InventorySourcesError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a host's part may raise anything
         last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(last.filename).name}:{last.lineno}"
         raise cls(
-            f"the {role} {type(part).__name__} raised {type(error).__name__} at {Path(last.filename).name}:{last.lineno}",
+            f"the {role} {type(part).__name__} raised {type(error).__name__} at {place}",
             guidance="Mend the part, or let it raise one of this library's errors to say more.",
             recovery=Recovery.RETRY,
         ) from None
-

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
+from typing import Self
 
 from inventory_sources.engine._runs import Runs
 from inventory_sources.errors import LeaseLost, SourceNotFound, StoreError, SyncCancelled
@@ -37,7 +38,7 @@ class Lease:
         self._asked = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease-{run.source}", daemon=True)
 
-    def __enter__(self) -> Lease:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

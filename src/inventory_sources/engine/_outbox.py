@@ -21,7 +21,7 @@ def dispatch(outbox: Outbox, notifier: Notifier, logger: Any) -> int:
     for entry in outbox.take(_BATCH, _LEASE):
         try:
             notifier.notify(entry.notification)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a host's part may raise anything
             delay = _DELAYS[min(entry.attempts, len(_DELAYS) - 1)]
             logger.warning("notification_failed", notification=entry.notification.id, error=type(error).__name__)
             outbox.settle(entry.notification.id, retry_in=delay)

@@ -68,7 +68,7 @@ class Proposal:
         observed = self.observed
         if applied.counts.failed:
             failed = applied.frame.filter(pl.col("outcome") == Outcome.FAILED.value)
-            observed = observed.join(failed, on=["sku", "location"], how="anti")
+            observed = observed.join(failed, on=["sku", "location"], how="anti", maintain_order="left")
         return ledger.record(observed)[1]
 
 

@@ -72,9 +72,9 @@ class Runs:
         A source whose worker is gone is rescued on the way: its run is recorded as lost, which counts as an attempt.
         """
         run_id = uuid.uuid4().hex
-        return self.store.transact(name, lambda tx: self._claim(tx, run_id, manual))
+        return self.store.transact(name, lambda tx: self._claim(tx, run_id, manual=manual))
 
-    def _claim(self, tx: Transaction, run_id: str, manual: bool) -> Claimed | SyncRun | None:
+    def _claim(self, tx: Transaction, run_id: str, *, manual: bool) -> Claimed | SyncRun | None:
         rules, now = self.rules(tx.source), tx.now
         before, lost = tx.source.state, _NONE
         rescued = Transition(before)

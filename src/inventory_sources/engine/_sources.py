@@ -46,7 +46,7 @@ class SourceBook:
         return stored.state
 
     def attach(self, source: Source) -> bool:
-        """Lends this process's objects to a source that is stored just like it; ``False`` when it is stored otherwise."""
+        """Lends this process's objects to a source that is stored just like it; ``False`` when it is not."""
         found = self.store.get(source.name)
         mine = self.stored(source, found.state)
         if dict(mine.spec) != dict(found.spec):
@@ -88,5 +88,3 @@ class SourceBook:
         with self._lock:
             self._live.pop(name, None)
             self._rules.pop(name, None)
-
-

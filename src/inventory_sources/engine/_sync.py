@@ -20,7 +20,7 @@ from inventory_sources.errors import (
     RateLimited,
     Recovery,
     SourceNotFound,
-    StoreUnavailable,
+    StoreError,
     SyncCancelled,
 )
 from inventory_sources.feed import FeedScope
@@ -56,7 +56,7 @@ class Sync:
         """Runs it and records how it ended.
 
         :raises LeaseLost: when another worker owns the source; this one wrote nothing more.
-        :raises StoreUnavailable: when the end could not be recorded; the lease will expire and the run be rescued.
+        :raises StoreError: when the end could not be recorded; the lease will expire and the run be rescued.
         """
         try:
             return self._go()
@@ -167,9 +167,7 @@ class Sync:
             for rejection in kept
             if rejection.kind is RejectionKind.UNMAPPED and rejection.sku
         }
-        return StateChange(
-            state, rejections_of=self.claimed.run.id, rejections=kept, unmapped=tuple(unmapped.values())
-        )
+        return StateChange(state, rejections_of=self.claimed.run.id, rejections=kept, unmapped=tuple(unmapped.values()))
 
     def _fail(self, error: InventorySourcesError) -> SyncRun:
         run = self.claimed.run
@@ -200,7 +198,7 @@ class Sync:
         for tries_left in reversed(range(_FINISH_TRIES)):
             try:
                 return self.runs.finish(self.claimed.run, ending)
-            except StoreUnavailable:
+            except StoreError:
                 if not tries_left:
                     raise
         raise AssertionError("unreachable")
@@ -212,5 +210,3 @@ def _unexpected(error: Exception) -> InventorySourcesError:
         guidance="The log has the traceback; if it is this library's, please report it.",
         recovery=Recovery.RETRY,
     )
-
-

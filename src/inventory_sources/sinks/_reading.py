@@ -100,9 +100,13 @@ def _read_joined(connection: sa.Connection, dialect: Dialect, table: StockTable)
             height, *found = tuple(dialect.ask(connection, query, refs, _fixed(table)).one())
     except (exc.DataError, exc.OperationalError):
         return None  # longer than the database lets one text be; if it is something else, the next query tells
-    split = [_split(text, height) for text in found]
-    whole = [column for column in split if column is not None]
-    return pl.DataFrame(dict(zip(columns, whole, strict=True))) if len(whole) == len(split) else None
+    split = {}
+    for name in columns:
+        column = _split(found.pop(0), height)  # taken out, so that no text outlives its column
+        if column is None:
+            return None
+        split[name] = column
+    return pl.DataFrame(split)
 
 
 def _split(joined: str | bytes | None, height: int) -> pl.Series | None:
