@@ -1,4 +1,4 @@
-"""What the pages state about the code is true: the errors, the tests that show a promise, the public nouns, the examples."""
+"""What the pages state about the code is true: errors, the tests that show a promise, public nouns, examples."""
 
 from __future__ import annotations
 
