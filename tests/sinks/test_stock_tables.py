@@ -227,6 +227,7 @@ class TestTimes:
         [
             ("2026-01-31T12:00:00.250002Z", NOON + timedelta(microseconds=1)),
             ("2026-01-31T14:00:00.250002+02:00", NOON + timedelta(microseconds=1)),
+            ("2026-01-31 11:00:00.000000-02:00", NOON.replace(hour=13, microsecond=0)),
             ("2026-01-31 12:00:00.250001", NOON),
             ("2026-01-31 12:00:00", NOON.replace(microsecond=0)),
             ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),

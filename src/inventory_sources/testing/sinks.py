@@ -168,6 +168,9 @@ class StockSinkContract:
         assert self._apply(sink, *asked) == {(sku, ""): Outcome.FAILED for sku in missing}
         assert levels_of(sink) == {(sku, ""): Decimal(9 if sku in {"00123", "SKU-b"} else 5) for sku in skus}
         assert levels_of(sink, missing) == {}
+        for sku in missing:
+            assert self._apply(sink, change(sku, 5, 8), epoch=2) == {(sku, ""): Outcome.FAILED}
+        assert Decimal(8) not in levels_of(sink).values()
 
     def test_a_row_that_stands_at_the_new_level_is_unchanged(self) -> None:
         sink, _ = self._sink(CurrentLevel("A", Decimal(7)), CurrentLevel("B", Decimal(5)))
