@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 
 from inventory_sources.batch import Place, Rejection, RejectionKind, StockBatch, StockLevel
-from inventory_sources.engine._planning import PlanSettings, make_plan
+from inventory_sources.engine._planning import Approval, PlanSettings, make_plan
 from inventory_sources.feed import Feed
 from inventory_sources.ledger import Channel, Ledger
 from inventory_sources.payload import Evidence, Proof
@@ -277,14 +277,26 @@ class Wary:
         return Verdict("Wary", VerdictAction.HOLD, "too much changes") if figures.changed else None
 
 
+class Warier:
+    def judge(self, figures):
+        return Verdict("Warier", VerdictAction.HOLD, "it objects now, and nobody has seen that")
+
+
+def test_a_sink_that_inserts_takes_every_sku_for_a_product_where_there_is_no_catalog():
+    plan = make_plan(feed(A=1, NEW=2), table({"A": 1}), Ledger.empty(), settings(at(10), inserts=True)).plan
+    assert {item.sku: (item.old, item.new) for item in plan.items()} == {"A": (1, 1), "NEW": (None, 2)}
+
+
 def test_a_held_plan_changes_nothing_and_its_approval_lets_just_this_plan_pass():
     shop = Shop(A=1, B=2)
     held = shop.sync(feed(A=1, B=5), at(10), guards=(Wary(),))
     assert outcomes(held) == {"A": "unchanged", "B": "held"}
     assert (held.counts.held, held.counts.changed, held.counts.products_updated) == (1, 0, 0)
     assert held.counts.add_up
-    assert shop.sync(feed(A=1, B=6), at(10), guards=(Wary(),), approved=held.digest).held
-    passed = shop.sync(feed(A=1, B=5), at(11), guards=(Wary(),), approved=held.digest)
+    approved = Approval(held.digest, frozenset({"Wary"}))
+    assert shop.sync(feed(A=1, B=6), at(10), guards=(Wary(),), approved=approved).held
+    assert shop.sync(feed(A=1, B=5), at(10), guards=(Wary(), Warier()), approved=approved).held
+    passed = shop.sync(feed(A=1, B=5), at(11), guards=(Wary(),), approved=approved)
     assert not passed.held
     assert [verdict.action for verdict in passed.verdicts] == [VerdictAction.WARN]
     assert shop.levels == {"A": 1, "B": 5}

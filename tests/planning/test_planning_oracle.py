@@ -57,9 +57,9 @@ def oracle(world: World) -> Expected:
     out = Expected()
     times = [time or NOON for time in world.inputs]
     in_table = {sku for sku, _ in world.levels}
-    catalog = in_table if world.catalog is None else world.catalog
     for key, (quantity, as_of, part) in world.feed.items():
-        if key not in world.levels and not (world.inserts and key[0] in catalog):
+        product = world.catalog is None or key[0] in world.catalog
+        if key not in world.levels and not (world.inserts and product):
             out.refused[key] = "unknown_location" if key[0] in in_table else "unknown_sku"
             continue
         _plan(world, out, key, quantity, as_of or times[part], "feed", part)

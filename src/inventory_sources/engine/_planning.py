@@ -26,7 +26,7 @@ from inventory_sources.plan import Outcome, PlanCause, PlanFigures, SyncPlan, Ve
 from inventory_sources.protocols.guard import Guard
 from inventory_sources.run import RunCounts
 
-__all__ = ["PlanSettings", "Planned", "make_plan"]
+__all__ = ["Approval", "PlanSettings", "Planned", "make_plan"]
 
 _OUTCOME = pl.Enum([outcome.value for outcome in Outcome])
 _CAUSE = pl.Enum([cause.value for cause in PlanCause])
@@ -37,6 +37,22 @@ _PLAN = [*_KEY, "old", "new", "as_of", "outcome", "cause", "part", "number"]
 _ZERO = pl.lit(Decimal(0), _QUANTITY)
 
 
+@frozen
+class Approval:
+    """A person's word for one plan.
+
+    :param guards: the guards that objected when the person looked at it; another one's objection is not covered.
+    """
+
+    digest: str
+    guards: frozenset[str]
+
+    def covers(self, plan: SyncPlan) -> bool:
+        """Whether this plan may pass."""
+        objecting = {verdict.guard for verdict in plan.verdicts if verdict.action is VerdictAction.HOLD}
+        return objecting <= self.guards and plan.digest == self.digest
+
+
 @frozen(kw_only=True)
 class PlanSettings:
     """What a plan depends on beside the feed, the levels and the ledger.
@@ -44,12 +60,12 @@ class PlanSettings:
     :param fallback_as_of: the moment before the fetch, for inputs without a time of their own.
     :param input_as_of: each input's time as its carrier gave it, in the order of ``part``; empty if none gave any.
     :param places: decimal places the sink keeps.
-    :param inserts: whether the sink inserts rows for known products.
-    :param known: those of some SKUs that are products; without it the stock table's SKUs are.
+    :param inserts: whether the sink inserts rows for products that have none.
+    :param known: those of some SKUs that are products; without it every SKU of a sink that inserts is one.
     :param located: whether the feed names locations; those it does not name are then out of its scope.
     :param baseline_rows: rows of the last complete run.
     :param known_unmapped: identifiers that were unmapped before this run.
-    :param approved: digest of the plan that a person approved: its holds become warnings.
+    :param approved: what a person approved: the holds of just that plan become warnings.
     :param keep_rejections: how many rejections of each kind to keep in full.
     """
 
@@ -67,7 +83,7 @@ class PlanSettings:
     baseline_rows: int | None = None
     known_unmapped: Collection[str] = frozenset()
     guards: tuple[Guard, ...] = ()
-    approved: str | None = None
+    approved: Approval | None = None
     keep_rejections: int = 10_000
 
     @property
@@ -153,16 +169,16 @@ def _matched(frame: pl.DataFrame, levels: pl.DataFrame, settings: PlanSettings) 
     if at is not None and at.null_count():
         placed = at.is_not_null()
         if settings.inserts:
-            placed |= _insertable(frame["sku"], placed, levels["sku"], settings)
+            placed |= _insertable(frame["sku"], placed, settings)
         frame, refused, at = frame.filter(placed), frame.filter(~placed), at.filter(placed)
     found = levels.select("quantity", "as_of") if at is None else levels.select(pl.col("quantity", "as_of").gather(at))
     old, level_as_of = found["quantity"].cast(_QUANTITY), found["as_of"].cast(_TIME)
     return frame.with_columns(old=old, level_as_of=level_as_of), refused
 
 
-def _insertable(skus: pl.Series, placed: pl.Series, in_table: pl.Series, settings: PlanSettings) -> pl.Series:
+def _insertable(skus: pl.Series, placed: pl.Series, settings: PlanSettings) -> pl.Series:
     if settings.known is None:
-        return skus.is_in(in_table.implode())
+        return placed.is_not_null()
     asked = skus.filter(~placed).unique().to_list()
     known = pl.Series(list(settings.known(asked)) if asked else [], dtype=pl.String)
     return skus.is_in(known.implode())
@@ -286,7 +302,7 @@ def _hold(plan: SyncPlan, settings: PlanSettings) -> None:
     plan.verdicts = tuple(verdict for guard in settings.guards if (verdict := guard.judge(plan.figures)) is not None)
     if not plan.held:
         return
-    if plan.digest == settings.approved:
+    if settings.approved is not None and settings.approved.covers(plan):
         plan.verdicts = tuple(evolve(verdict, action=VerdictAction.WARN) for verdict in plan.verdicts)
         return
     held = pl.lit(Outcome.HELD.value, _OUTCOME)

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from inventory_sources.batch import StockBatch
 from inventory_sources.engine._intake import Intake, foreign_errors
-from inventory_sources.engine._planning import PlanSettings, make_plan
+from inventory_sources.engine._planning import Approval, PlanSettings, make_plan
 from inventory_sources.errors import SinkError, SinkSchemaInvalid
 from inventory_sources.feed import AbsencePolicy, FeedScope
 from inventory_sources.ledger import Ledger, LedgerChange
@@ -72,7 +72,7 @@ class Proposal:
         return ledger.record(observed)[1]
 
 
-def propose(source: Source, intake: Intake, background: Background) -> Proposal:
+def propose(source: Source, intake: Intake, background: Background, approved: Approval | None = None) -> Proposal:
     """The plan for an intake, judged by the source's guards; nothing is written.
 
     :raises SinkError: when the sink is not as declared or cannot be read.
@@ -93,7 +93,7 @@ def propose(source: Source, intake: Intake, background: Background) -> Proposal:
         baseline_rows=background.state.baseline_rows,
         known_unmapped=background.unmapped,
         guards=source.guards,
-        approved=background.state.approved_digest,
+        approved=approved,
     )
     levels = read_levels(source, intake.batch, background.ledger)
     planned = make_plan(intake.batch, levels, background.ledger, settings)

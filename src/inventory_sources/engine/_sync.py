@@ -12,6 +12,7 @@ from inventory_sources.engine._applying import apply_plan
 from inventory_sources.engine._held import pack_intake, unpack_intake
 from inventory_sources.engine._intake import Intake, IntakeRequest, take_in
 from inventory_sources.engine._lease import Lease
+from inventory_sources.engine._planning import Approval
 from inventory_sources.engine._proposal import Background, Proposal, propose
 from inventory_sources.engine._runs import Claimed, Ending, Runs
 from inventory_sources.errors import (
@@ -80,7 +81,7 @@ class Sync:
         intake = self._take_in() if held is None else unpack_intake(held.batch)
         self.lease.check()
         background = Background.read(self.store, name, state)
-        proposal = propose(self.source, intake, background)
+        proposal = propose(self.source, intake, background, _approval(state, held))
         if proposal.plan.held:
             return self._hold(intake, proposal)
         self.lease.renew()
@@ -202,6 +203,12 @@ class Sync:
                 if not tries_left:
                     raise
         raise AssertionError("unreachable")
+
+
+def _approval(state: SourceState, held: HeldPlan | None) -> Approval | None:
+    if held is None or state.approved_digest is None:
+        return None
+    return Approval(state.approved_digest, frozenset(figure.partition(":")[0] for figure in held.figures))
 
 
 def _unexpected(error: Exception) -> InventorySourcesError:

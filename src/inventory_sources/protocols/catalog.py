@@ -1,7 +1,7 @@
 """Catalog: the platform's products, by which a SKU counts as known.
 
-Without one, the keys of the stock table are the catalog. With one, a known product that has no stock row yet is
-inserted where the sink inserts.
+Without one, the keys of the stock table are the catalog, and a sink that inserts missing rows takes every SKU for a
+product. With one, a sink that inserts does so for known products alone.
 """
 
 from __future__ import annotations
