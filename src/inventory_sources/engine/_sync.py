@@ -84,7 +84,8 @@ class Sync:
         proposal = propose(self.source, intake, background, _approval(state, held))
         if proposal.plan.held:
             return self._hold(intake, proposal)
-        self.lease.renew()
+        if proposal.plan.counts.changed:
+            self.lease.renew()
         if proposal.traits.level is SinkLevel.SHARED_TRANSACTION:
             return self._finish(
                 lambda tx: self._succeed(intake, background, proposal, self._apply(proposal.plan, tx.connection))

@@ -29,7 +29,6 @@ __all__ = ["map_columns"]
 def map_columns(mapper: Columns, raw: RawBatch, context: MapContext) -> StockBatch:
     """The rows as levels and rejections."""
     rows = _read(mapper, raw, context)
-    kept = ~(rows.invalid | rows.unmapped)
     schema = batch_schema()
     frame = pl.DataFrame(
         {
@@ -41,6 +40,9 @@ def map_columns(mapper: Columns, raw: RawBatch, context: MapContext) -> StockBat
             "number": raw.numbers.cast(schema["number"]),
         }
     )
+    if rows.all_read and not raw.damaged.total:  # nearly every batch: the rest costs more than reading a small one
+        return StockBatch(frame=frame, rejections=RejectionLog(limit=context.keep_rejections))
+    kept = ~(rows.invalid | rows.unmapped)
     product_told, location_told = rows.product.is_not_null(), rows.location.is_not_null()
     # A row without a readable location may mean its product anywhere, so it tells no (SKU, location) either.
     told = rows.invalid & product_told & location_told
@@ -68,6 +70,13 @@ class _Rows:
     @property
     def height(self) -> int:
         return self.sku.len()
+
+    @property
+    def all_read(self) -> bool:
+        return not (
+            any(column.null_count() for column in (self.sku, self.product, self.location, self.quantity))
+            or self.late.any()
+        )
 
     @property
     def invalid(self) -> pl.Series:

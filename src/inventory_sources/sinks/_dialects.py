@@ -79,6 +79,10 @@ class Dialect:
     def settle(self, connection: sa.Connection) -> None:
         """Sets, for this transaction, what the texts of values depend on."""
 
+    def schema_mark(self, connection: sa.Connection) -> int | None:
+        """A number that changes with every change of the schema, where the database keeps one."""
+        return None
+
     def text(self, key: KeyColumn) -> str:
         """The key as canonical text, "" for null."""
         text = self._cast_text(f"t.{key.name}") if key.integer else self._plain_text(key)
@@ -187,6 +191,10 @@ class _Sqlite(Dialect):
     def reading(self, connection: sa.Connection) -> Iterator[None]:
         with connection.begin():
             yield
+
+    def schema_mark(self, connection: sa.Connection) -> int | None:
+        mark: int = connection.exec_driver_sql("PRAGMA main.schema_version").scalar_one()
+        return mark
 
     def _cast_text(self, expression: str) -> str:
         return f"cast({expression} AS text)"

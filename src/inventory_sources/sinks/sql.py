@@ -70,6 +70,7 @@ class SqlStockSink:
     shared: bool = field(default=False, kw_only=True)
     _dialect: Dialect = field(init=False, repr=False)
     _reflected: StockTable | None = field(default=None, init=False, repr=False)
+    _schema_mark: int | None = field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self._dialect = dialect_of(self._engine.dialect)
@@ -132,6 +133,10 @@ class SqlStockSink:
             self.insert_missing,
         )
         with in_our_words(f"look at {self.table}"), self._engine.connect() as connection:
+            mark = None if self.schema else self._dialect.schema_mark(connection)
+            if self._reflected is not None and mark is not None and mark == self._schema_mark:
+                return self._reflected
+            self._schema_mark = mark
             return reflect(connection, declared)
 
     @contextmanager
