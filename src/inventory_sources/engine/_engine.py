@@ -12,6 +12,7 @@ from typing import Any
 
 from inventory_sources.clock import SystemClock
 from inventory_sources.engine._check import CheckReport, check_source
+from inventory_sources.engine._fork import use_columns
 from inventory_sources.engine._intake import IntakeRequest, take_in
 from inventory_sources.engine._lease import Lease
 from inventory_sources.engine._log import event_logger
@@ -52,7 +53,9 @@ class SyncEngine:
     Events go to the host's structlog where that is configured, else to the standard logger ``inventory_sources``.
 
     The truth about what is due, running, failed and held is in the store, so any number of engines in any number of
-    processes may share one; each keeps nothing that another would need.
+    processes may share one; each keeps nothing that another would need. An engine made before a fork serves in the
+    children too, as long as the parent has not synced, planned or checked a source by then; otherwise those verbs raise
+    :class:`~inventory_sources.errors.ConfigurationError` in a child.
 
     :param store: a state store, or the path or URL of a SQL one, such as ``state.db``.
     :param registry: the host's names for its parts, needed to run a source in a process that did not make it.
@@ -157,6 +160,7 @@ class SyncEngine:
         :raises NotPortable: when only another process can build it.
         :raises LeaseLost: when the source was edited, deleted or taken over meanwhile.
         """
+        use_columns()
         self._sources.built(self._store.get(name))
         claimed = self._runs.claim(name, manual=True)
         run = self._run(claimed, progress) if isinstance(claimed, Claimed) else claimed
@@ -179,6 +183,7 @@ class SyncEngine:
             due = [name for name in self._store.due(len(passed) + limit) if name not in passed]
             if not due:
                 break
+            use_columns()
             for name in due[: limit - len(done)]:
                 passed.add(name)
                 run = self._run_if_due(name)
@@ -316,6 +321,7 @@ class SyncEngine:
         return self._sources.built(stored), stored.state
 
     def _request(self, source: Source) -> IntakeRequest:
+        use_columns()
         known = self._has(source.name)
         return IntakeRequest(
             self._clock,
