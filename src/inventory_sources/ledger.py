@@ -168,7 +168,7 @@ class Ledger:
 
         :param observed: columns of :func:`ledger_schema`; they win over what is there, without looking at the time.
         """
-        observed = observed.select(*ledger_schema())
+        observed = observed[list(ledger_schema())]
         after = _merge(self.frame, observed)
         rows, sweep = _difference(self.frame, after), None
         if not rows.height:

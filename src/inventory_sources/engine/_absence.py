@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import polars as pl
-from attrs import frozen
+from attrs import evolve, frozen
 
 from inventory_sources.batch import RejectionKind, StockBatch
 from inventory_sources.feed import AbsencePolicy, Feed
@@ -23,12 +23,20 @@ class Absence:
     :param known: pairs of the scope that the last applied feed still had.
     :param missing: those of them that are not mentioned.
     :param kept_because: why they keep their levels, in words; ``None`` when they may be zeroed.
+    :param doubtful: pairs left out of ``rows`` although they are not mentioned, because a name in the feed may be
+        theirs.
     """
 
     rows: pl.DataFrame
     known: int
     missing: int
     kept_because: str | None = None
+    doubtful: int = 0
+
+    def without_doubtful(self) -> Absence:
+        """The same without what was kept before and so never stood in one feed with the names unmapped now."""
+        doubtful = self.rows["absent"] & (self.rows["quantity"] > 0)
+        return evolve(self, rows=self.rows.filter(~doubtful), doubtful=_count(doubtful))
 
 
 def find_absent(
@@ -72,6 +80,8 @@ def why_kept(
     """Why absence must not be acted on, in words; ``None`` when it may be.
 
     :param refused: SKUs of rows that have no place in the stock table.
+    :param known_unmapped: identifiers that were unmapped when the absent ones were still there, so that they are
+        others.
     """
     if feed.absent is not AbsencePolicy.ZERO:
         return "the source declares to keep them"

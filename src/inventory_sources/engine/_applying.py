@@ -54,7 +54,7 @@ def apply_plan(
         connection=connection,
     )
     target = _Target(source, context)
-    exceptions = _write(target, plan)
+    exceptions = _write(target, plan) if plan.counts.changed else ()
     for _ in range(_ROUNDS - 1):
         moved = [item for item in exceptions if item.reason == MOVED_ON]
         if not moved:

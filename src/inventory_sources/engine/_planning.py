@@ -64,7 +64,7 @@ class PlanSettings:
     :param known: those of some SKUs that are products; without it every SKU of a sink that inserts is one.
     :param located: whether the feed names locations; those it does not name are then out of its scope.
     :param baseline_rows: rows of the last complete run.
-    :param known_unmapped: identifiers that were unmapped before this run.
+    :param known_unmapped: identifiers that were unmapped in the last applied feed too.
     :param approved: what a person approved: the holds of just that plan become warnings.
     :param keep_rejections: how many rejections of each kind to keep in full.
     """
@@ -112,17 +112,18 @@ def make_plan(batch: StockBatch, levels: pl.DataFrame, ledger: Ledger, settings:
     """
     items, refused = _matched(batch.frame.with_columns(_times(batch.frame, settings)), levels, settings)
     at = positions(items, ledger.frame)
-    items = items.with_columns(*_seen(ledger.frame, at), cause=pl.lit(PlanCause.FEED.value, _CAUSE))
+    cause = pl.Series("cause", [PlanCause.FEED.value], dtype=_CAUSE).new_from_index(0, items.height)
+    items = items.hstack([*_seen(ledger.frame, at), cause])
     absence = _absence(batch, items, refused, at, ledger.frame, settings)
     zeroed = _zeroed(absence.rows, levels, settings) if absence.kept_because is None else absence.rows.clear()
     if zeroed.height:
         items = pl.concat([items, zeroed.select(items.columns)])
-    items = items.with_columns(new=_floored(items["quantity"], settings.places)).with_columns(*_judged(settings))
+    items = items.hstack([_floored(items["quantity"], settings.places).alias("new")]).with_columns(*_judged(settings))
     rejections = _rejections(batch, refused, levels, settings)
     plan = SyncPlan(
         source=settings.source,
         config_version=settings.config_version,
-        frame=items.select(_PLAN),
+        frame=items[_PLAN],
         counts=RunCounts(),
         figures=_figures(items, batch, refused, absence, settings),
         evidence=settings.evidence,
@@ -143,6 +144,8 @@ def _times(frame: pl.DataFrame, settings: PlanSettings) -> pl.Series:
     if not own.null_count():
         return own
     times = pl.Series("as_of", settings.input_times, dtype=_TIME)
+    if len(times) == 1 and own.null_count() == own.len():
+        return times.new_from_index(0, own.len())
     if times.n_unique() == 1:
         return own.fill_null(times[0])
     return own.zip_with(own.is_not_null(), times.gather(frame["part"])).fill_null(settings.fallback_as_of)
@@ -153,6 +156,8 @@ def _is_observed(frame: pl.DataFrame, zeroed: pl.DataFrame, settings: PlanSettin
     given = [time is not None for time in settings.input_as_of]
     if zeroed.height and not (given and all(given)):
         return False
+    if not frame["as_of"].null_count():
+        return True
     parts = frame["part"].filter(frame["as_of"].is_null()).unique()
     return all(part is not None and part < len(given) and given[part] for part in parts)
 
@@ -171,9 +176,8 @@ def _matched(frame: pl.DataFrame, levels: pl.DataFrame, settings: PlanSettings) 
         if settings.inserts:
             placed |= _insertable(frame["sku"], placed, settings)
         frame, refused, at = frame.filter(placed), frame.filter(~placed), at.filter(placed)
-    found = levels.select("quantity", "as_of") if at is None else levels.select(pl.col("quantity", "as_of").gather(at))
-    old, level_as_of = found["quantity"].cast(_QUANTITY), found["as_of"].cast(_TIME)
-    return frame.with_columns(old=old, level_as_of=level_as_of), refused
+    old, level_as_of = (level if at is None else level.gather(at) for level in (levels["quantity"], levels["as_of"]))
+    return frame.hstack([old.cast(_QUANTITY).alias("old"), level_as_of.cast(_TIME).alias("level_as_of")]), refused
 
 
 def _insertable(skus: pl.Series, placed: pl.Series, settings: PlanSettings) -> pl.Series:
@@ -186,9 +190,8 @@ def _insertable(skus: pl.Series, placed: pl.Series, settings: PlanSettings) -> p
 
 def _seen(ledger: pl.DataFrame, at: pl.Series | None) -> list[pl.Series]:
     """What the source said before about each item."""
-    facts = ledger.select("as_of", "channel", "quantity")
-    found = facts if at is None else facts.select(pl.all().gather(at))
-    return [series.alias(f"seen_{series.name}") for series in found]
+    facts = (ledger["as_of"], ledger["channel"], ledger["quantity"])
+    return [(fact if at is None else fact.gather(at)).alias(f"seen_{fact.name}") for fact in facts]
 
 
 def _absence(
@@ -206,7 +209,8 @@ def _absence(
         mentioned.append(batch.mentioned.select(_KEY))
     absence = find_absent(ledger, at, mentioned, items["location"].unique() if settings.located else None)
     kept = why_kept(batch, refused["sku"], settings.feed, settings.evidence, settings.known_unmapped)
-    return evolve(absence, kept_because=kept)
+    unmapped = refused.height + batch.rejections.counts[RejectionKind.UNMAPPED]
+    return evolve(absence.without_doubtful() if kept is None and unmapped else absence, kept_because=kept)
 
 
 def _zeroed(absent: pl.DataFrame, levels: pl.DataFrame, settings: PlanSettings) -> pl.DataFrame:
@@ -264,16 +268,17 @@ def _judged(settings: PlanSettings) -> list[pl.Expr]:
 def _figures(
     items: pl.DataFrame, batch: StockBatch, refused: pl.DataFrame, absence: Absence, settings: PlanSettings
 ) -> PlanFigures:
-    changed = items.filter(pl.col("outcome") == Outcome.CHANGED.value)
+    changed, positive = items["outcome"] == Outcome.CHANGED.value, items["old"] > Decimal(0)
+    zeroed = changed & positive & (items["new"] <= Decimal(0))
     return PlanFigures(
         rows=batch.rows,
         matched=batch.mapped_rows - refused.height,
         baseline_rows=settings.baseline_rows,
         known=absence.known,
         items=items.height,
-        changed=changed.height,
-        nonzero=items.select((pl.col("old") > _ZERO).sum()).item(),
-        zeroed=changed.select(((pl.col("old") > _ZERO) & (pl.col("new") <= _ZERO)).sum()).item(),
+        changed=int(changed.sum()),
+        nonzero=int(positive.sum()),
+        zeroed=int(zeroed.sum()),
         missing=absence.missing,
         snapshot=settings.feed.scope is FeedScope.SNAPSHOT,
     )
@@ -295,6 +300,11 @@ def _warnings(items: pl.DataFrame, absence: Absence, settings: PlanSettings) -> 
             f"{absence.rows.height} items that this source supplied before are not in the feed; "
             f"they were kept, because {absence.kept_because}"
         )
+    if absence.doubtful:
+        yield (
+            f"{absence.doubtful} items that went missing earlier were kept, because identifiers that answer to no "
+            "product may be theirs"
+        )
 
 
 def _hold(plan: SyncPlan, settings: PlanSettings) -> None:
@@ -313,7 +323,7 @@ def _hold(plan: SyncPlan, settings: PlanSettings) -> None:
 def _counts(plan: SyncPlan, batch: StockBatch, refused: pl.DataFrame) -> RunCounts:
     rejected = batch.rejections.counts
     outcomes = dict(plan.frame["outcome"].value_counts().iter_rows())
-    changed = plan.frame.filter(pl.col("outcome") == Outcome.CHANGED.value)
+    changed = plan.frame["outcome"] == Outcome.CHANGED.value
     return RunCounts(
         rows=batch.rows,
         mapped=batch.mapped_rows - refused.height,
@@ -321,7 +331,7 @@ def _counts(plan: SyncPlan, batch: StockBatch, refused: pl.DataFrame) -> RunCoun
         invalid=rejected[RejectionKind.INVALID],
         duplicate=rejected[RejectionKind.DUPLICATE] + batch.superseded,
         items=plan.frame.height,
-        products_updated=changed["sku"].n_unique(),
+        products_updated=plan.frame["sku"].filter(changed).n_unique(),
         **{outcome.value: outcomes.get(outcome.value, 0) for outcome in Outcome},
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -15,7 +16,8 @@ from inventory_sources.feed import AbsencePolicy, FeedScope
 from inventory_sources.ledger import Ledger, LedgerChange
 from inventory_sources.plan import Outcome, SyncPlan
 from inventory_sources.protocols.sink import CurrentLevel, SinkTraits
-from inventory_sources.protocols.store import StateStore
+from inventory_sources.protocols.store import StateStore, UnmappedSku
+from inventory_sources.run import RunResult
 from inventory_sources.source import Source
 from inventory_sources.status import SourceState
 
@@ -26,30 +28,46 @@ __all__ = ["Background", "Proposal", "levels_frame", "propose", "read_levels"]
 
 #: Feeds of more SKUs than this read the whole stock table, which costs less than asking for each.
 _ASK_FOR_ALL = 20_000
+#: Runs to look through for the last applied one; further back, no identifier counts as known.
+_LOOK_BACK = 50
 
 
 @frozen
 class Background:
-    """What the state store knows of a source before a plan is made."""
+    """What the state store knows of a source before a plan is made.
+
+    :param unmapped: identifiers that were unmapped in any run before.
+    :param lately_unmapped: those of them that the last applied feed had.
+    """
 
     state: SourceState
     ledger: Ledger
     unmapped: frozenset[str]
+    lately_unmapped: frozenset[str]
 
     @classmethod
     def read(cls, store: StateStore, name: str, state: SourceState) -> Background:
         """Reads it."""
-        return cls(state, Ledger.load(store.ledger(name)), frozenset(_unmapped(store, name)))
+        unmapped = {entry.sku: entry.last_seen for entry in _unmapped(store, name)}
+        applied = _last_applied(store, name) if unmapped else None
+        lately = frozenset(sku for sku, seen in unmapped.items() if seen == applied)
+        return cls(state, Ledger.load(store.ledger(name)), frozenset(unmapped), lately)
 
     def resolved_by(self, plan: SyncPlan) -> list[str]:
         """Identifiers that were unmapped before and are planned now."""
         return sorted(self.unmapped & set(plan.frame["sku"].to_list())) if self.unmapped else []
 
 
-def _unmapped(store: StateStore, name: str) -> Iterable[str]:
+def _last_applied(store: StateStore, name: str) -> datetime | None:
+    """When the last run that applied its feed began, unless many failed since."""
+    runs = store.runs(name, limit=_LOOK_BACK)
+    return next((run.started_at for run in runs if run.result is RunResult.COMPLETED), None)
+
+
+def _unmapped(store: StateStore, name: str) -> Iterable[UnmappedSku]:
     after = ""
     while page := store.unmapped(name, after=after, limit=10_000):
-        yield from (entry.sku for entry in page)
+        yield from page
         after = page[-1].sku
 
 
@@ -91,7 +109,7 @@ def propose(source: Source, intake: Intake, background: Background, approved: Ap
         inserts=traits.inserts,
         known=None if source.catalog is None else source.catalog.known,
         baseline_rows=background.state.baseline_rows,
-        known_unmapped=background.unmapped,
+        known_unmapped=background.lately_unmapped,
         guards=source.guards,
         approved=approved,
     )
