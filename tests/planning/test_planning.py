@@ -152,13 +152,23 @@ def test_absence_means_nothing_while_a_row_does_not_tell_its_product():
     assert [warning for warning in plan.warnings if "1 rows could not be read" in warning]
 
 
-def test_a_renamed_sku_keeps_the_level_of_its_old_name_until_a_person_has_seen_it():
+def test_a_renamed_sku_keeps_the_level_of_its_old_name_as_long_as_the_new_one_is_unmapped():
     shop = Shop(A=1, B=2)
     shop.sync(feed(A=1, B=2), at(10))
     plan = shop.sync(feed(A=1, **{"B-NEW": 2}), at(11))
     assert shop.levels["B"] == 2
     assert plan.counts.unmapped == 1
-    shop.sync(feed(A=1, **{"B-NEW": 2}), at(12), known_unmapped={"B-NEW"})
+    again = shop.sync(feed(A=1, **{"B-NEW": 2}), at(12), known_unmapped={"B-NEW"})
+    assert shop.levels["B"] == 2
+    assert [warning for warning in again.warnings if warning.startswith("1 items that went missing earlier")]
+    shop.sync(feed(A=1), at(13))
+    assert shop.levels["B"] == 0
+
+
+def test_an_unmapped_name_that_stood_beside_a_sku_is_not_its_new_one():
+    shop = Shop(A=1, B=2)
+    shop.sync(feed(A=1, B=2, OTHER=3), at(10))
+    shop.sync(feed(A=1, OTHER=3), at(11), known_unmapped={"OTHER"})
     assert shop.levels["B"] == 0
 
 

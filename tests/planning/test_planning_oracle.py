@@ -49,6 +49,7 @@ class Expected:
     floored: int = 0
     conflicts: int = 0
     kept: int = 0
+    doubtful: int = 0
     known: int = 0
     missing: int = 0
 
@@ -108,7 +109,9 @@ def _plan_absent(world, out, moment):
         out.kept = len(absent)
     for key in absent:
         as_of, channel, quantity, marked = world.ledger[key]
-        if zero and key in world.levels and as_of <= moment:
+        doubtful = zero and marked and quantity > 0 and bool(out.refused)
+        out.doubtful += doubtful
+        if zero and not doubtful and key in world.levels and as_of <= moment:
             _plan(world, out, key, Decimal(0), moment, "absent", None)
         if key not in out.observed and not marked:
             out.observed[key] = (as_of, channel, quantity, True)
@@ -227,7 +230,8 @@ def test_any_feed_is_planned_as_a_planner_of_loops_and_dictionaries_plans_it(wor
     assert result.observed.schema == ledger_schema()
     assert number_in(plan.warnings, "floored") == expected.floored
     assert number_in(plan.warnings, "contradict") == expected.conflicts
-    assert number_in(plan.warnings, "were kept, because") == expected.kept
+    assert number_in(plan.warnings, "are not in the feed") == expected.kept
+    assert number_in(plan.warnings, "went missing earlier") == expected.doubtful
     outcomes = [item[3] for item in expected.items.values()]
     assert counts.add_up
     assert (counts.rows, counts.mapped, counts.unmapped) == (
