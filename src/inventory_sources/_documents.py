@@ -60,7 +60,8 @@ def explain(error: Exception) -> str:
     """Each problem of a failed structuring with the path of the value, without the value itself."""
     from cattrs import transform_error
 
-    return "; ".join(re.sub(r" @ \$\.?", " at ", line) for line in transform_error(error, format_exception=_plain))
+    lines = transform_error(error, format_exception=_plain)
+    return "; ".join(re.sub(r" @ \$\.?", " at ", line).removesuffix(" at ") for line in lines)
 
 
 def _plain(error: BaseException, type_: type | None) -> str:

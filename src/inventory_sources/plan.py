@@ -150,8 +150,8 @@ class SyncPlan:
             yield PlanItem(
                 row["sku"],
                 row["location"],
-                row["old"],
-                row["new"],
+                None if row["old"] is None else _plain(row["old"]),
+                _plain(row["new"]),
                 row["as_of"],
                 Outcome(row["outcome"]),
                 PlanCause(row["cause"]),
@@ -167,12 +167,19 @@ class SyncPlan:
     def __str__(self) -> str:
         counts = self.counts
         head = (
-            f"plan for {self.source}: {counts.changed} of {counts.items} items change "
-            f"({counts.unchanged} unchanged, {counts.stale} stale, {counts.held} held); "
-            f"{counts.unmapped} rows unmapped, {counts.invalid} invalid, {counts.duplicate} duplicate"
+            f"plan for {self.source}: items {counts.items} (changed {counts.changed}, "
+            f"unchanged {counts.unchanged}, stale {counts.stale}, held {counts.held}); "
+            f"rows {counts.rows} (unmapped {counts.unmapped}, invalid {counts.invalid}, "
+            f"duplicate {counts.duplicate})"
         )
         lines = [f"  {verdict.action.value}: {verdict.message}" for verdict in self.verdicts]
         return "\n".join([head, *lines])
+
+
+def _plain(quantity: Decimal) -> Decimal:
+    """Without the zeros that only the column's width put there: 2, not 2.000000000, and 100, not 1E+2."""
+    short = quantity.normalize()
+    return short.quantize(Decimal(1)) if short.as_tuple().exponent > 0 else short  # type: ignore[operator]
 
 
 def _digest(plan: SyncPlan) -> str:

@@ -107,6 +107,15 @@ class SyncRun:
     warnings: tuple[str, ...] = ()
     digest: str | None = None
 
+    def __str__(self) -> str:
+        counts = self.counts
+        text = (
+            f"{self.source}: {self.result.value}, {counts.products_updated} products updated; "
+            f"rows read {counts.rows} (unmapped {counts.unmapped}, invalid {counts.invalid}, "
+            f"duplicate {counts.duplicate})"
+        )
+        return f"{text}; {self.failure.message}" if self.failure else text
+
     @property
     def duration(self) -> timedelta | None:
         """How long it took, on the store's clock; ``None`` while it runs."""

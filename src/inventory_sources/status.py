@@ -142,6 +142,16 @@ class SourceState:
     baseline_rows: int | None = None
     cursor: str | None = None
 
+    def __str__(self) -> str:
+        parts = [f"{self.status.value} ({self.reason.value})"]
+        if self.next_run_at is not None:
+            parts.append(f"next run {self.next_run_at:%Y-%m-%d %H:%M:%S} UTC")
+        if self.last_success_at is not None:
+            parts.append(f"last success {self.last_success_at:%Y-%m-%d %H:%M:%S} UTC")
+        if self.last_failure is not None:
+            parts.append(f"last failure: {self.last_failure.message}")
+        return ", ".join([*parts, "paused"] if self.paused else parts)
+
     @property
     def wake_at(self) -> datetime | None:
         """When this source needs a worker: its next run, or the end of a lease that may have to be rescued."""

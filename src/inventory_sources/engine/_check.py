@@ -21,13 +21,14 @@ __all__ = ["CheckReport", "check_source", "suggest_mapping"]
 #: Headings that the trade uses, by what they mean; folded when compared.
 _HEADINGS = {
     "sku": (
-        "sku", "item", "item number", "item no", "item code", "product code", "article", "article number", "code",
-        "part number", "material", "variant sku", "product id", "referencia", "artikelnummer", "reference", "ean",
-        "gtin",
+        "sku", "item", "item number", "item no", "item code", "product code", "article", "article number",
+        "article no", "code", "part number", "material", "variant sku", "product id", "inventory item id",
+        "referencia", "artikelnummer", "reference", "ean", "gtin",
     ),
     "quantity": (
-        "quantity", "qty", "available", "available quantity", "stock", "on hand", "qoh", "stock on hand", "inventory",
-        "inventory quantity", "stock level", "cantidad", "existencias", "bestand", "menge", "quantite",
+        "quantity", "qty", "available", "available quantity", "stock", "on hand", "qoh", "physical qoh",
+        "stock on hand", "inventory", "inventory quantity", "stock level", "cantidad", "existencias", "bestand",
+        "menge", "quantite",
     ),
     "location": ("location", "warehouse", "location id", "source code", "site", "depot", "store", "almacen", "lager"),
     "as_of": ("as of", "updated at", "last updated", "modified", "timestamp", "changed at", "stock date"),
@@ -81,7 +82,8 @@ def check_source(source: Source, request: IntakeRequest, background: Background)
         report = _look(source, request)
         plan = _dry_plan(source, request, background)
     except InventorySourcesError as error:
-        return evolve(report, problems=(*report.problems, str(error)))
+        told = any(error.message in problem or problem in error.message for problem in report.problems)
+        return evolve(report, problems=report.problems if told else (*report.problems, str(error)))
     matched = plan.figures.matched
     problems = report.problems if matched or not plan.figures.rows else (*report.problems, "no row matches a product")
     return evolve(report, rows=plan.figures.rows, matched=matched, reached=True, problems=problems)

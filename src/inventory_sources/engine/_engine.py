@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,14 @@ from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.connector import Progress
 from inventory_sources.protocols.notifier import Notifier
 from inventory_sources.protocols.scheduler import Scheduler
-from inventory_sources.protocols.store import AuditEntry, HeldPlan, Retention, StateStore, StoredRejection
+from inventory_sources.protocols.store import (
+    AuditEntry,
+    HeldPlan,
+    Retention,
+    StateStore,
+    StoredRejection,
+    UnmappedSku,
+)
 from inventory_sources.registry import Registry
 from inventory_sources.run import SyncRun
 from inventory_sources.source import Source, SourceSpec
@@ -247,6 +254,10 @@ class SyncEngine:
         detail = f"{external} -> {sku}"
         self._store.override(name, external, sku, AuditEntry(name, "map_sku", actor, self._store.now(), detail))
 
+    def resolve(self, rejection_ids: Iterable[int]) -> int:
+        """Marks rejected rows as dealt with, by the ids of their stored rejections; gives how many were open."""
+        return self._store.resolve_rejections(rejection_ids)
+
     # Asking
 
     def status(self, name: str) -> SourceState:
@@ -263,6 +274,14 @@ class SyncEngine:
     def rejections(self, run: SyncRun | str, after: int = 0, limit: int = 1000) -> Sequence[StoredRejection]:
         """A run's rejected rows in order, a page at a time, each with its place, cells, reason and what to do."""
         return self._store.rejections(run if isinstance(run, str) else run.id, after=after, limit=limit)
+
+    def unmapped(self, name: str, after: str = "", limit: int = 1000) -> Sequence[UnmappedSku]:
+        """Identifiers of a source that no product answers to, across its runs, in order, a page at a time."""
+        return self._store.unmapped(name, after, limit)
+
+    def audit(self, name: str, limit: int = 100) -> Sequence[AuditEntry]:
+        """Who did what to a source, newest first."""
+        return self._store.audit(name, limit)
 
     # Keeping house
 

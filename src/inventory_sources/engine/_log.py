@@ -20,6 +20,7 @@ def event_logger() -> Any:
     return structlog.wrap_logger(
         logging.getLogger("inventory_sources"),
         processors=[
+            _drop_unheard,
             structlog.stdlib.filter_by_level,
             structlog.processors.format_exc_info,
             structlog.processors.KeyValueRenderer(key_order=["event"]),
@@ -27,3 +28,12 @@ def event_logger() -> Any:
         wrapper_class=structlog.stdlib.BoundLogger,
         context_class=dict,
     )
+
+
+def _drop_unheard(logger: logging.Logger, method: str, event: Any) -> Any:
+    """Where no handler listens, the standard library would print warnings to standard error."""
+    if logger.hasHandlers():
+        return event
+    import structlog
+
+    raise structlog.DropEvent

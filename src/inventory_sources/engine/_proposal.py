@@ -15,7 +15,7 @@ from inventory_sources.errors import SinkError, SinkSchemaInvalid
 from inventory_sources.feed import AbsencePolicy, FeedScope
 from inventory_sources.ledger import Ledger, LedgerChange
 from inventory_sources.plan import Outcome, SyncPlan
-from inventory_sources.protocols.sink import CurrentLevel, SinkTraits
+from inventory_sources.protocols.sink import CurrentLevel, SinkLevel, SinkTraits
 from inventory_sources.protocols.store import StateStore, UnmappedSku
 from inventory_sources.run import RunResult
 from inventory_sources.source import Source
@@ -115,6 +115,8 @@ def propose(source: Source, intake: Intake, background: Background, approved: Ap
     )
     levels = read_levels(source, intake.batch, background.ledger)
     planned = make_plan(intake.batch, levels, background.ledger, settings)
+    if traits.level is SinkLevel.ABSOLUTE_SET:
+        planned.plan.warnings += ("degraded: the sink keeps whatever is written last, so a late writer may win",)
     return Proposal(planned.plan, planned.observed, traits)
 
 
