@@ -41,7 +41,8 @@ class CsvDecoder:
 
     Cells are given as they stand, neither stripped nor taken for null: an empty cell is the empty text. A row with more
     or fewer cells than the heading is damaged (``row_width``), and so is an empty line (``row_blank``) but for those at
-    the end, which are ignored. Rows are numbered by the physical line on which they begin; the heading is line 1.
+    the end: those only leave it unproven that the input is whole, since rows may have been blanked there. Rows are
+    numbered by the physical line on which they begin; the heading is line 1.
 
     :param delimiter: one character.
     :param encoding: a Python codec; a byte order mark of it is honoured, one of another encoding refused.

@@ -144,6 +144,8 @@ class CsvReading:
         shape = Shape.of(self.decoder, len(self._headings))
         while not self._lines.drained or self._lines.next_block():
             yield (self._fast_batch(shape) if shape and self._lines.drained else None) or self._slow_batch()
+        if self._blank_from is not None:
+            self._tally.doubt_end()
         self._tally.finish()
 
     def _blocks(self, stream: BinaryIO) -> Iterator[Block]:

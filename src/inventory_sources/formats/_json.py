@@ -147,7 +147,8 @@ class JsonLinesDecoder:
     """Reads one JSON object a line (JSON lines, NDJSON).
 
     Headings and cells are those of :class:`JsonDecoder`. A line that is no JSON object is damaged (``json_invalid``),
-    an empty one is passed over. The input is read twice, first for its headings, so that memory stays bounded.
+    an empty one is passed over, yet leaves it unproven that the input is whole, since it may have been blanked. The
+    input is read twice, first for its headings, so that memory stays bounded.
 
     :param encoding: a Python codec; a byte order mark of it is tolerated.
     :param final_newline: ``required`` refuses a last record without line end, unless something else proves the end of
@@ -175,7 +176,7 @@ class JsonLinesDecoder:
 
         tally = Tally(payload, context, "line")
         keys, found = Keys(), False
-        for objects, _ in self._read(payload, context):
+        for objects, _, _ in self._read(payload, context):
             for record in objects.values():
                 keys.add(record)
             found = found or bool(objects)
@@ -183,14 +184,18 @@ class JsonLinesDecoder:
             raise StructureInvalid("no line of the input is a JSON object")
         paths = keys.paths()
         columns = {heading: paths[heading] for heading in selected(context, tuple(paths))}
-        for objects, damages in self._read(payload, context):
+        empty_lines = 0
+        for objects, damages, lines in self._read(payload, context):
             for damage in damages:
                 tally.reject(damage)
+            empty_lines += lines - len(objects) - len(damages)
             yield batch(tally, columns, list(objects), list(objects.values()))
+        if empty_lines:
+            tally.doubt_end()
         tally.finish()
 
-    def _read(self, payload: Payload, context: DecodeContext) -> Iterator[tuple[_Objects, list[Damage]]]:
-        """The objects by line, and the damaged lines, of each block."""
+    def _read(self, payload: Payload, context: DecodeContext) -> Iterator[tuple[_Objects, list[Damage], int]]:
+        """The objects by line, the damaged lines, and the number of lines, of each block."""
         with payload.open() as stream:
             codec = resolve(self.encoding, stream.read(4))
             stream.seek(codec.mark)
@@ -200,7 +205,7 @@ class JsonLinesDecoder:
                 if not block.ends_line and self.final_newline == "required" and not context.evidence.proves_end:
                     raise InputIncomplete(_NO_LINE_END)
                 lines = block.text(number + 1).removesuffix("\n").split("\n")
-                yield self.parsed(lines, number + 1)
+                yield *self.parsed(lines, number + 1), len(lines)
                 number += len(lines)
 
     def parsed(self, lines: list[str], first: int) -> tuple[_Objects, list[Damage]]:
