@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, NoReturn, Protocol, runtime_checkable
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 _MASK = "**********"
+_REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.+")
 
 
 @runtime_checkable
@@ -64,9 +66,19 @@ class Secret:
 
     @classmethod
     def reference(cls, reference: str, resolver: SecretResolver | None = None) -> Secret:
-        """A secret that ``resolver`` (the environment and files unless given) finds at each use."""
-        secret = cls.__new__(cls)
+        """A secret that ``resolver`` (the environment and files unless given) finds at each use.
+
+        :raises ConfigurationError: when the reference is not of the form ``SCHEME:NAME``, or of a scheme that the
+            resolver does not know: it may be the secret itself, which must not be stored.
+        """
         found = resolver or default_secrets()
+        if not _REFERENCE.fullmatch(reference):
+            raise ConfigurationError(
+                "a secret is referred to as SCHEME:NAME", guidance="Keep the secret elsewhere and give env:NAME."
+            )
+        if isinstance(found, SecretResolvers):
+            found.of(reference)
+        secret = cls.__new__(cls)
         secret._read = lambda: found.resolve(reference)  # noqa: SLF001 - its own class
         secret._reference = reference  # noqa: SLF001 - as above
         return secret
@@ -177,12 +189,19 @@ class SecretResolvers:
 
     def resolve(self, reference: str) -> str:
         """The text that the resolver of the reference's scheme finds."""
+        return self.of(reference).resolve(reference)
+
+    def of(self, reference: str) -> SecretResolver:
+        """The resolver of the reference's scheme.
+
+        :raises SecretNotFound: when there is none.
+        """
         scheme, separator, _ = reference.partition(":")
         resolver = self._by_scheme.get(scheme) if separator else None
         if resolver is None:
             known = ", ".join(sorted(self._by_scheme))
             raise SecretNotFound(f"a secret reference must start with one of: {known}")
-        return resolver.resolve(reference)
+        return resolver
 
 
 def default_secrets() -> SecretResolvers:

@@ -104,23 +104,29 @@ def in_a_child(call: Callable[[], object]) -> object:
         os.write(writing, json.dumps(told).encode())
         os._exit(0)
     os.close(writing)
-    with open(reading, "rb") as stream:
+    with os.fdopen(reading, "rb") as stream:
         written = stream.read()
     _, status = os.waitpid(child, 0)
     return json.loads(written) if status == 0 else f"ended with {os.waitstatus_to_exitcode(status)}"
+
+
+def say(line: str) -> None:
+    """Tells the parent at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def main(folder: str, *verb: str) -> None:
     """Says when it is ready, waits for its cue, and answers."""
     host = Host(Path(folder), vault={"erp/query": "from-a-function"})
     host.engine.sources()
-    print("ready", flush=True)
+    say("ready")
     sys.stdin.readline()
     try:
         told = do(host.engine, host.registry, *verb)
     except InventorySourcesError as error:
         told = {"error": type(error).__name__, "told": str(error)}
-    print(json.dumps(told), flush=True)
+    say(json.dumps(told))
 
 
 if __name__ == "__main__":

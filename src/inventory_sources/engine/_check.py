@@ -9,7 +9,7 @@ from attrs import Factory, evolve, frozen
 
 from inventory_sources.engine._intake import Intake, IntakeRequest, fetch_context, foreign_errors, take_in
 from inventory_sources.engine._proposal import Background, propose
-from inventory_sources.errors import FetchError, InventorySourcesError
+from inventory_sources.errors import DecodeError, FetchError, InventorySourcesError
 from inventory_sources.headings import fold
 from inventory_sources.plan import SyncPlan
 from inventory_sources.protocols.connector import CheckableConnector, Head
@@ -116,7 +116,8 @@ def _look(source: Source, request: IntakeRequest) -> CheckReport:
 def _inspect(source: Source, head: Head) -> CheckReport:
     if source.decoder is None:
         return CheckReport(origin=head.origin, reached=True)
-    seen: Inspection = source.decoder.inspect(head.data, complete=head.complete)
+    with foreign_errors(DecodeError, "decoder", source.decoder):
+        seen: Inspection = source.decoder.inspect(head.data, complete=head.complete)
     return CheckReport(
         origin=head.origin,
         reached=True,

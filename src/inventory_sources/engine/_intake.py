@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import islice
@@ -101,9 +101,10 @@ def take_in(source: Source, request: IntakeRequest) -> Intake:
     :raises InventorySourcesError: with nothing used, when any part of it fails.
     """
     with fetch_context(source, request) as context:
-        reader = _Reader(source, request, context)
         # All of the input arrives before any of it is read: a decoder must not run while a connection may still break.
-        for fetched in _gather(source, context):
+        gathered = _gather(source, context)
+        reader = _Reader(source, request, context, _time_now(source, context))
+        for fetched in gathered:
             reader.read(fetched)
         return reader.finish()
 
@@ -134,13 +135,22 @@ def _gather_one(source: Source, item: Fetched, gathered: list[Payload | list[Map
         )
 
 
+def _time_now(source: Source, context: FetchContext) -> datetime:
+    """On the store's clock: what was observed during a long fetch is not from the future."""
+    return context.started_at + source.timeout - timedelta(seconds=context.deadline - context.clock.monotonic())
+
+
 @define
 class _Reader:
-    """Decodes and maps inputs one after the other."""
+    """Decodes and maps inputs one after the other.
+
+    :param now: when all of them had arrived.
+    """
 
     source: Source
     request: IntakeRequest
     context: FetchContext
+    now: datetime
     batches: list[StockBatch] = Factory(list)
     origins: list[tuple[str, str]] = Factory(list)
     evidence: list[Evidence] = Factory(list)
@@ -171,9 +181,9 @@ class _Reader:
                 f"the connector gave bytes ({payload.origin}), and source {self.source.name!r} has no decoder",
                 guidance="Declare a decoder, such as CsvDecoder() or JsonDecoder().",
             )
-        _refuse_future(payload, self.request.started_at)
+        _refuse_future(payload, self.now)
         decoding = DecodeContext(
-            select=self.source.mapper.select, evidence=payload.evidence, checkpoint=self.context.checkpoint
+            select=self._select, evidence=payload.evidence, checkpoint=self.context.checkpoint
         )
         part = len(self.origins)
         self.origins.append((payload.origin, "line"))
@@ -188,17 +198,22 @@ class _Reader:
         self.origins.append((origin, "record"))
         for first in range(0, len(records), _RECORDS):
             raw = RawBatch.from_records(islice(records, first, first + _RECORDS), origin, first=first + 1)
-            self.source.mapper.select(raw.frame.columns)
+            with foreign_errors(MappingError, "mapper", self.source.mapper):
+                self._select(raw.frame.columns)
             self._map(raw, part)
         self.evidence.append(self.context.evidence)
         self.times.append(None)
+
+    def _select(self, headings: Sequence[str]) -> Sequence[str]:
+        with foreign_errors(MappingError, "mapper", self.source.mapper):
+            return self.source.mapper.select(headings)
 
     def _map(self, raw: RawBatch, part: int) -> None:
         self.context.checkpoint()
         self.origins[part] = (raw.origin, raw.unit)
         self.rows += raw.rows
         self.request.progress("decode", "rows", self.rows)
-        mapping = MapContext(self.request.started_at, part, overrides=self.request.overrides)
+        mapping = MapContext(self.now, part, overrides=self.request.overrides)
         with foreign_errors(MappingError, "mapper", self.source.mapper):
             mapped = self.source.mapper.map(raw, mapping)
             self.batches.append(mapped if isinstance(mapped, StockBatch) else _collect(mapped, raw, part))

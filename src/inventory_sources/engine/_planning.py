@@ -19,10 +19,12 @@ from inventory_sources.batch import (
     batch_schema,
 )
 from inventory_sources.engine._absence import Absence, find_absent, why_kept
+from inventory_sources.engine._intake import foreign_errors
+from inventory_sources.errors import InventorySourcesError
 from inventory_sources.feed import AbsencePolicy, Feed, FeedScope
 from inventory_sources.ledger import Channel, Ledger, ledger_schema, positions
 from inventory_sources.payload import Evidence
-from inventory_sources.plan import Outcome, PlanCause, PlanFigures, SyncPlan, VerdictAction
+from inventory_sources.plan import Outcome, PlanCause, PlanFigures, SyncPlan, Verdict, VerdictAction
 from inventory_sources.protocols.guard import Guard
 from inventory_sources.run import RunCounts
 
@@ -307,9 +309,15 @@ def _warnings(items: pl.DataFrame, absence: Absence, settings: PlanSettings) -> 
         )
 
 
+def _verdict(guard: Guard, figures: PlanFigures) -> Verdict | None:
+    with foreign_errors(InventorySourcesError, "guard", guard):
+        return guard.judge(figures)
+
+
 def _hold(plan: SyncPlan, settings: PlanSettings) -> None:
     """Asks the guards; when one objects and nobody has approved just this plan, what would change is held."""
-    plan.verdicts = tuple(verdict for guard in settings.guards if (verdict := guard.judge(plan.figures)) is not None)
+    verdicts = [_verdict(guard, plan.figures) for guard in settings.guards]
+    plan.verdicts = tuple(verdict for verdict in verdicts if verdict is not None)
     if not plan.held:
         return
     if settings.approved is not None and settings.approved.covers(plan):

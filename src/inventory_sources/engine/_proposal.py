@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,11 @@ from attrs import frozen
 from inventory_sources.batch import StockBatch
 from inventory_sources.engine._intake import Intake, foreign_errors
 from inventory_sources.engine._planning import Approval, PlanSettings, make_plan
-from inventory_sources.errors import SinkError, SinkSchemaInvalid
+from inventory_sources.errors import MappingError, SinkError, SinkSchemaInvalid
 from inventory_sources.feed import AbsencePolicy, FeedScope
 from inventory_sources.ledger import Ledger, LedgerChange
 from inventory_sources.plan import Outcome, SyncPlan
+from inventory_sources.protocols.catalog import Catalog
 from inventory_sources.protocols.sink import CurrentLevel, SinkLevel, SinkTraits
 from inventory_sources.protocols.store import StateStore, UnmappedSku
 from inventory_sources.run import RunResult
@@ -107,7 +108,7 @@ def propose(source: Source, intake: Intake, background: Background, approved: Ap
         input_as_of=intake.input_as_of,
         places=traits.places,
         inserts=traits.inserts,
-        known=None if source.catalog is None else source.catalog.known,
+        known=_known(source.catalog),
         baseline_rows=background.state.baseline_rows,
         known_unmapped=background.lately_unmapped,
         guards=source.guards,
@@ -118,6 +119,17 @@ def propose(source: Source, intake: Intake, background: Background, approved: Ap
     if traits.level is SinkLevel.ABSOLUTE_SET:
         planned.plan.warnings += ("degraded: the sink keeps whatever is written last, so a late writer may win",)
     return Proposal(planned.plan, planned.observed, traits)
+
+
+def _known(catalog: Catalog | None) -> Callable[[Sequence[str]], Collection[str]] | None:
+    if catalog is None:
+        return None
+
+    def known(skus: Sequence[str]) -> Collection[str]:
+        with foreign_errors(MappingError, "catalog", catalog):
+            return catalog.known(skus)
+
+    return known
 
 
 def _refuse_locations(source: Source, batch: StockBatch, traits: SinkTraits) -> None:
