@@ -170,6 +170,8 @@ class Ledger:
         """
         observed = observed[list(ledger_schema())]
         after = _merge(self.frame, observed)
+        if self.frame.height <= _SMALL:
+            return (self, None) if after.equals(self.frame) else _anew(observed, after)
         rows, sweep = _difference(self.frame, after), None
         if not rows.height:
             return self, None
@@ -177,16 +179,20 @@ class Ledger:
             sweep = observed.item(0, "as_of"), observed.item(0, "channel")
             rows = _difference(_sweep(self.frame, sweep), after)
         if self._full(rows):
-            if 2 * observed.height >= after.height:
-                after = _merge(observed, after)  # the order of the feed, which the next one probably has again
-            return Ledger(after, 1), LedgerChange(_encode(after, None), after.height, replaces=True)
+            return _anew(observed, after)
         change = LedgerChange(_encode(rows, sweep), rows.height, replaces=False)
         return Ledger(after, self.segments + 1, self.appended + rows.height), change
 
     def _full(self, rows: pl.DataFrame) -> bool:
         """Whether one segment for everything is better than one more."""
-        small = self.frame.height <= _SMALL
-        return small or self.segments >= _MAX_SEGMENTS or 2 * (self.appended + rows.height) >= self.frame.height
+        return self.segments >= _MAX_SEGMENTS or 2 * (self.appended + rows.height) >= self.frame.height
+
+
+def _anew(observed: pl.DataFrame, after: pl.DataFrame) -> tuple[Ledger, LedgerChange]:
+    """One segment for everything, in the order of the feed where it has most: the next one probably has it again."""
+    if 2 * observed.height >= after.height:
+        after = _merge(observed, after)
+    return Ledger(after, 1), LedgerChange(_encode(after, None), after.height, replaces=True)
 
 
 def _merge(frame: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:

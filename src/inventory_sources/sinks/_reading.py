@@ -30,7 +30,7 @@ _CHUNK = 20_000
 _ASKED = 1_000
 # A line of polars' ends at its separator, and a return before the line feed is lost.
 _MISREAD = (b"\x1f", b"\r")
-_NEVER_MORE_PLACES = rf"\.[0-9]{{{DECIMAL_PLACES}}}[0-9]*[1-9]"
+_TOO_FINE = pl.col("quantity").str.contains(rf"\.[0-9]{{{DECIMAL_PLACES}}}[0-9]*[1-9]")
 
 
 def read_all(
@@ -144,18 +144,23 @@ def _typed(texts: pl.DataFrame, table: StockTable) -> pl.DataFrame:
         pl.lit(value, pl.String).alias(name) for name, value in missing.items() if name not in texts.columns
     )
     levels = texts.with_columns(number.cast(pl.Decimal(38, DECIMAL_PLACES), strict=False), _moments(texts["as_of"]))
-    wrong = texts.filter(~blank & (levels["quantity"].is_null() | pl.col("quantity").str.contains(_NEVER_MORE_PLACES)))
+    if levels["quantity"].null_count() or not table.quantity.whole:
+        _refuse(texts.filter(~blank & (levels["quantity"].is_null() | _TOO_FINE)), table)
+    return levels[["sku", "location", "quantity", "as_of", *(["epoch"] if "epoch" in levels.columns else [])]]
+
+
+def _refuse(wrong: pl.DataFrame, table: StockTable) -> None:
     if wrong.height:
         raise SinkError(
             f"the stock table's quantity of SKU {wrong['sku'][0]!r} is no exact number of at most "
             f"{table.quantity.places} places ({wrong.height} such rows)",
             guidance="Correct these rows in the stock table.",
         )
-    ordered = ["sku", "location", "quantity", "as_of"]
-    return levels.select(*ordered, *(["epoch"] if "epoch" in levels.columns else []))
 
 
 def _moments(texts: pl.Series) -> pl.Series:
+    if texts.null_count() == texts.len():
+        return texts.cast(pl.Datetime("us", "UTC"))
     usual = texts.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", time_zone="UTC", strict=False)
     odd = usual.is_null() & texts.is_not_null() & (texts != "")
     if not odd.any():
