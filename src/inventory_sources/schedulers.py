@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from inventory_sources._log import event_logger
+
 __all__ = ["CallableScheduler", "NoScheduler"]
 
 
@@ -20,7 +22,7 @@ class CallableScheduler:
     """Hands each hint to a function of the host, which must return at once, such as one that enqueues a job.
 
     :param wake: called with the source's name and the time (UTC).
-    :param logger: a structlog logger that is told of hints that were lost; by default structlog's own.
+    :param logger: a structlog logger that is told of hints that were lost; by default the engine's.
     """
 
     def __init__(self, wake: Callable[[str, datetime], object], logger: Any = None) -> None:
@@ -32,9 +34,5 @@ class CallableScheduler:
         try:
             self._wake(source, moment)
         except Exception as error:  # noqa: BLE001 - a hint never fails a sync
-            self._log().warning("wake_hint_lost", source=source, moment=moment.isoformat(), error=type(error).__name__)
-
-    def _log(self) -> Any:
-        import structlog
-
-        return self._logger or structlog.get_logger("inventory_sources")
+            log = self._logger or event_logger()
+            log.warning("wake_hint_lost", source=source, moment=moment.isoformat(), error=type(error).__name__)

@@ -6,22 +6,23 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from inventory_sources._log import event_logger
 from inventory_sources.clock import SystemClock
 from inventory_sources.engine._check import CheckReport, check_source
 from inventory_sources.engine._fork import use_columns
 from inventory_sources.engine._intake import IntakeRequest, take_in
 from inventory_sources.engine._lease import Lease
-from inventory_sources.engine._log import event_logger
 from inventory_sources.engine._outbox import dispatch
 from inventory_sources.engine._proposal import Background, propose
-from inventory_sources.engine._runs import Claimed, Runs
+from inventory_sources.engine._runs import Claimed, Runs, released
 from inventory_sources.engine._sources import SourceBook
 from inventory_sources.engine._sync import Sync
-from inventory_sources.errors import ConfigurationError, LeaseLost, SourceNotFound, StoreError
+from inventory_sources.errors import ConfigurationError, InventorySourcesError, SourceExists, SourceNotFound, StoreError
 from inventory_sources.plan import SyncPlan
 from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.connector import Progress
@@ -106,11 +107,15 @@ class SyncEngine:
         :raises SourceExists: when the name is taken.
         :raises ConfigurationError: when a specification cannot be built.
         """
-        if exist_ok and self._has(source.name):
-            if isinstance(source, SourceSpec) or not self._sources.attach(source):
+        try:
+            state = self._sources.add(source, actor)
+        except SourceExists:
+            if not exist_ok:
+                raise
+            if not self._sources.attach(source):
                 self.update_source(source, actor=actor)
             return
-        self._wake(source.name, self._sources.add(source, actor))
+        self._wake(source.name, state)
 
     def update_source(self, source: Source | SourceSpec, *, actor: str = "host") -> None:
         """Replaces a source's declaration: fences out a running sync, ends a retry ladder, drops a held plan.
@@ -118,9 +123,11 @@ class SyncEngine:
         :raises SourceNotFound: when there is none of this name.
         """
         stored = self._sources.stored(source, self._store.get(source.name).state)
+        fenced = self._lease(source.name)
         state = self._runs.edit(stored, source.rules, actor)
         self._sources.remember(source, stored)
-        self._stop_local(source.name)
+        if fenced is not None:
+            fenced.lose()
         self._wake(source.name, state)
 
     def delete_source(self, name: str, *, actor: str = "host") -> None:
@@ -128,9 +135,11 @@ class SyncEngine:
 
         :raises SourceNotFound: when there is none.
         """
+        fenced = self._lease(name)
         self._store.remove(name, AuditEntry(name, "delete_source", actor, self._store.now()))
         self._sources.forget(name)
-        self._stop_local(name)
+        if fenced is not None:
+            fenced.lose()
 
     def sources(self, after: str = "", limit: int = 1000) -> Sequence[str]:
         """Names of the sources in order, a page at a time."""
@@ -152,7 +161,7 @@ class SyncEngine:
         :raises InventorySourcesError: when the feed cannot be taken in.
         """
         made, state = self._resolve(source)
-        intake = take_in(made, self._request(made))
+        intake = take_in(made, self._request(made, state.cursor))
         return propose(made, intake, Background.read(self._store, made.name, state)).plan
 
     # Syncing
@@ -168,7 +177,13 @@ class SyncEngine:
         :raises LeaseLost: when the source was edited, deleted or taken over meanwhile.
         """
         use_columns()
-        self._sources.built(self._store.get(name))
+        stored = self._store.get(name)
+        try:
+            self._sources.built(stored)
+        except ConfigurationError:
+            if (going := self._runs.going_on(stored)) is None:
+                raise
+            return going
         claimed = self._runs.claim(name, manual=True)
         run = self._run(claimed, progress) if isinstance(claimed, Claimed) else claimed
         self.notify()
@@ -211,9 +226,8 @@ class SyncEngine:
 
         :raises IllegalTransition: when the source is not syncing.
         """
+        lease = self._lease(name)
         self._change(name, RequestCancel(), "cancel", actor)
-        with self._lock:
-            lease = self._running.get(name)
         if lease is not None:
             lease.cancel()
 
@@ -309,12 +323,14 @@ class SyncEngine:
             self._sources.built(self._store.get(name))
             claimed = self._runs.claim(name, manual=False)
             return self._run(claimed, None) if isinstance(claimed, Claimed) else None
-        except (ConfigurationError, LeaseLost, StoreError) as error:
+        except InventorySourcesError as error:
             self._logger.warning("source_passed_over", source=name, code=error.code, message=error.message)
-            return None
+        except Exception as error:  # noqa: BLE001 - the other sources must have their turn
+            self._logger.warning("source_passed_over", source=name, error=type(error).__name__)
+        return None
 
     def _run(self, claimed: Claimed, progress: Progress | None) -> SyncRun:
-        source = self._sources.built(claimed.stored)
+        source = self._claimed_source(claimed)
         logger = self._logger.bind(source=source.name, run=claimed.run.id, trigger=claimed.run.trigger.value)
         lease = Lease(self._runs, claimed.run, self._clock, self._stopping.is_set)
         with self._lock:
@@ -327,11 +343,20 @@ class SyncEngine:
                 run = sync.run()
         finally:
             with self._lock:
-                self._running.pop(source.name, None)
+                if self._running.get(source.name) is lease:
+                    del self._running[source.name]
         logger.info("sync_ended", result=run.result.value, rows=run.counts.rows, updated=run.products_updated)
         if self._scheduler is not None:
-            self._wake(source.name, self._store.get(source.name).state)
+            with suppress(SourceNotFound, StoreError):  # the run has ended; this is a hint
+                self._wake(source.name, self._store.get(source.name).state)
         return run
+
+    def _claimed_source(self, claimed: Claimed) -> Source:
+        try:
+            return self._sources.built(claimed.stored)
+        except ConfigurationError:  # edited after it was looked at and before it was claimed
+            self._runs.finish(claimed.run, lambda tx: released(claimed.run))
+            raise
 
     def _resolve(self, source: str | Source) -> tuple[Source, SourceState]:
         if isinstance(source, Source):
@@ -339,7 +364,7 @@ class SyncEngine:
         stored = self._store.get(source)
         return self._sources.built(stored), stored.state
 
-    def _request(self, source: Source) -> IntakeRequest:
+    def _request(self, source: Source, cursor: str | None = None) -> IntakeRequest:
         use_columns()
         known = self._has(source.name)
         return IntakeRequest(
@@ -347,6 +372,7 @@ class SyncEngine:
             self._store.now(),
             self._logger.bind(source=source.name),
             lambda stage, unit, done: None,
+            cursor,
             overrides=self._store.overrides(source.name) if known else {},
         )
 
@@ -370,11 +396,10 @@ class SyncEngine:
             return False
         return True
 
-    def _stop_local(self, name: str) -> None:
+    def _lease(self, name: str) -> Lease | None:
+        """That of the run in this process. Ask before an edit: a run that began after it is not fenced out."""
         with self._lock:
-            lease = self._running.get(name)
-        if lease is not None:
-            lease.lose()
+            return self._running.get(name)
 
 
 def _store(store: StateStore | str | Path, clock: Clock | None) -> StateStore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from inventory_sources._log import event_logger
 from inventory_sources.notifiers._document import document
 from inventory_sources.protocols.notifier import Notification, NotificationKind
 
@@ -13,7 +14,8 @@ __all__ = ["LogNotifier"]
 class LogNotifier:
     """Writes one structured event a notification: a warning, or an info when an incident is resolved.
 
-    :param logger: a structlog logger; by default whatever structlog is configured to give. It is never configured here.
+    :param logger: a structlog logger; by default the host's structlog where that is configured, else the standard logger
+        ``inventory_sources``. Neither is configured here.
     """
 
     def __init__(self, logger: Any = None) -> None:
@@ -21,12 +23,6 @@ class LogNotifier:
 
     def notify(self, notification: Notification) -> None:
         """Writes the event ``inventory_notification`` with the notification's parts."""
-        logger = self._logger or _default_logger()
+        logger = self._logger or event_logger()
         log = logger.info if notification.kind is NotificationKind.RESOLVED else logger.warning
         log("inventory_notification", **document(notification))
-
-
-def _default_logger() -> Any:
-    import structlog
-
-    return structlog.get_logger("inventory_sources")
