@@ -14,7 +14,7 @@ __all__ = ["LogNotifier"]
 class LogNotifier:
     """Writes one structured event a notification: a warning, or an info when an incident is resolved.
 
-    :param logger: a structlog logger; by default the host's structlog where that is configured, else the standard logger
+    :param logger: a structlog logger; by default the host's structlog where it is configured, else the standard logger
         ``inventory_sources``. Neither is configured here.
     """
 
