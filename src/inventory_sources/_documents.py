@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from types import GenericAlias
+from typing import Any, get_args, get_origin
 
 from inventory_sources.errors import ConfigurationError, NotPortable
 from inventory_sources.frequency import Frequency
@@ -30,6 +31,7 @@ def document_converter(secrets: SecretResolver) -> Any:
     converter = make_converter(forbid_extra_keys=True)
     for target, accepted in _SCALARS:
         converter.register_structure_hook(target, _exactly(target, accepted))
+    converter.register_structure_hook_factory(_is_tuple, lambda target: _from_list(converter, target))
     converter.register_structure_hook_func(lambda target: target is object, lambda value, _: value)
     converter.register_structure_hook(timedelta, lambda value, _: timedelta(seconds=_number(value)))
     converter.register_unstructure_hook(timedelta, lambda value: value.total_seconds())
@@ -72,7 +74,24 @@ def _plain(error: BaseException, type_: type | None) -> str:
     extra = getattr(error, "extra_fields", None)
     if extra:
         return f"unknown keys: {', '.join(sorted(map(str, extra)))}"
-    return f"not a valid {getattr(type_, '__name__', type_)}"
+    return "not usable" if type_ is None else f"not a valid {getattr(type_, '__name__', type_)}"
+
+
+def _is_tuple(target: Any) -> bool:
+    return get_origin(target) is tuple and get_args(target)[1:] == (...,)
+
+
+def _from_list(converter: Any, target: Any) -> Callable[[object, object], Any]:
+    """A text is no list of its letters, nor a table one of its keys."""
+    items = GenericAlias(list, get_args(target)[:1])
+    structure_items = converter.get_structure_hook(items)
+
+    def structure(value: object, _: object) -> Any:
+        if type(value) not in (list, tuple):
+            raise ConfigurationError(f"expected a list, found {type(value).__name__}")
+        return tuple(structure_items(value, items))
+
+    return structure
 
 
 def _exactly(target: type, accepted: tuple[type, ...]) -> Callable[[object, object], Any]:

@@ -67,6 +67,10 @@ __all__ = [
 ]
 
 
+#: A source that says to come back later than this is asked again nevertheless.
+_LONGEST_WAIT = timedelta(days=31)
+
+
 class SyncStatus(Enum):
     """What the world sees of a source."""
 
@@ -269,7 +273,7 @@ def _succeed(state: SourceState, event: Succeed, rules: Rules, now: datetime) ->
 
 def _fail(state: SourceState, event: Fail, rules: Rules, now: datetime) -> Transition:
     failed = evolve(state, last_failure=event.failure)
-    told = event.retry_after or timedelta(0)
+    told = min(max(event.retry_after or timedelta(0), timedelta(0)), _LONGEST_WAIT)
     if event.recovery is Recovery.BLOCK:
         return _error(failed, Reason.BLOCKED, None, rules)
     if _waits_for_a_person(state):
@@ -277,7 +281,7 @@ def _fail(state: SourceState, event: Fail, rules: Rules, now: datetime) -> Trans
     if event.recovery is Recovery.STOP:
         return _error(failed, Reason.FAILED, rules.tick(now), rules)
     if event.recovery is Recovery.WAIT and _patient(state, rules, now):
-        return _wait(failed, event.retry_after or rules.retry.wait, rules, now)
+        return _wait(failed, told or rules.retry.wait, rules, now)
     return _climb(failed, told, rules, now)
 
 
@@ -375,7 +379,10 @@ def _approve(state: SourceState, event: Approve, rules: Rules, now: datetime) ->
 def _reject(state: SourceState, event: RejectHeld, rules: Rules, now: datetime) -> Transition:
     _same_digest(state, event.digest, rules)
     dropped = evolve(state, held_digest=None, approved_digest=None, rejected_digest=event.digest)
-    return _resolve(_idle(dropped, SyncStatus.PENDING, Reason.REJECTED, rules.tick(now)))
+    if state.status is SyncStatus.ERROR and state.reason is not Reason.HELD:
+        return Transition(dropped)  # it is in Error for another cause, which this decision does not mend
+    idle = _idle(dropped, SyncStatus.PENDING, Reason.REJECTED, rules.tick(now))
+    return _resolve(idle) if idle.incident and idle.incident.held else Transition(idle)
 
 
 def _same_digest(state: SourceState, digest: str, rules: Rules) -> None:

@@ -49,7 +49,7 @@ def apply_plan(
         source=source.name,
         run_id=run.id,
         epoch=run.epoch,
-        renew=lease.check,
+        renew=lease.check if connection is None else lease.check_asked,
         progress=lambda done: progress("apply", "items", done),
         connection=connection,
     )
@@ -61,7 +61,7 @@ def apply_plan(
             break
         again = _compare_again(source, plan, moved)
         settled = [item for item in exceptions if item.reason != MOVED_ON]
-        exceptions = [*settled, *_unchanged(again), *_write(target, again)]
+        exceptions = [*settled, *_without_write(again), *_write(target, again)]
     return _with_outcomes(plan, exceptions)
 
 
@@ -82,9 +82,11 @@ def _compare_again(source: Source, plan: SyncPlan, moved: Sequence[ItemOutcome])
     frame = (
         plan.frame.join(keys, on=_KEY, how="semi")
         .drop("old")
-        .join(levels.select(*_KEY, pl.col("quantity").alias("old")), on=_KEY, how="left")
+        .join(levels.select(*_KEY, old="quantity", level_as_of="as_of"), on=_KEY, how="left")
         .with_columns(
-            pl.when(pl.col("old").eq_missing(pl.col("new")))
+            pl.when(pl.col("level_as_of").cast(plan.frame.schema["as_of"]) > pl.col("as_of"))
+            .then(pl.lit(Outcome.STALE.value))
+            .when(pl.col("old").eq_missing(pl.col("new")))
             .then(pl.lit(Outcome.UNCHANGED.value))
             .otherwise(pl.lit(Outcome.CHANGED.value))
             .cast(plan.frame.schema["outcome"])
@@ -95,10 +97,12 @@ def _compare_again(source: Source, plan: SyncPlan, moved: Sequence[ItemOutcome])
     return evolve(plan, frame=frame)
 
 
-def _unchanged(plan: SyncPlan) -> list[ItemOutcome]:
+def _without_write(plan: SyncPlan) -> list[ItemOutcome]:
+    reasons = {Outcome.UNCHANGED: "already_there", Outcome.STALE: "newer_as_of"}
     return [
-        ItemOutcome(item.sku, item.location, Outcome.UNCHANGED, "already_there")
-        for item in plan.items(Outcome.UNCHANGED)
+        ItemOutcome(item.sku, item.location, outcome, reason)
+        for outcome, reason in reasons.items()
+        for item in plan.items(outcome)
     ]
 
 

@@ -6,20 +6,22 @@ import io
 import json
 import struct
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
-from inventory_sources.batch import RejectionKind, RejectionLog, StockBatch, batch_schema
+from inventory_sources.batch import Place, Rejection, RejectionKind, RejectionLog, StockBatch, batch_schema
 from inventory_sources.engine._intake import Intake
 from inventory_sources.errors import RecordInvalid
 from inventory_sources.payload import Evidence, Proof
 
 __all__ = ["pack_intake", "unpack_intake"]
 
-_MAGIC = b"ISH1"
+_MAGIC = b"ISH2"
 _LENGTHS = struct.Struct(">III")
 
 
 def pack_intake(intake: Intake) -> bytes:
-    """Frames in polars IPC behind a JSON head; of rejected rows, which their run keeps, only the counts."""
+    """Frames in polars IPC behind a JSON head; what is absent can only be judged again with the rejected rows."""
     head = json.dumps(_head(intake)).encode()
     frames = [_ipc(intake.batch.frame), _ipc(_mentioned(intake.batch))]
     return b"".join([_MAGIC, _LENGTHS.pack(len(head), len(frames[0]), len(frames[1])), head, *frames])
@@ -38,7 +40,8 @@ def unpack_intake(data: bytes) -> Intake:
     head_size, frame_size, _ = _LENGTHS.unpack(data[len(_MAGIC) : start])
     body = start + head_size
     head = json.loads(data[start:body])
-    rejections = RejectionLog(counts={RejectionKind(kind): count for kind, count in head["rejected"].items()})
+    counts = {RejectionKind(kind): count for kind, count in head["rejected"].items()}
+    rejections = RejectionLog(counts=counts, kept=[_rejection(*row) for row in head["rows_rejected"]])
     batch = StockBatch(
         pl.read_ipc(io.BytesIO(data[body : body + frame_size])),
         rejections,
@@ -63,6 +66,7 @@ def _head(intake: Intake) -> dict[str, object]:
     return {
         "rows": intake.rows,
         "rejected": {kind.value: count for kind, count in batch.rejections.counts.items()},
+        "rows_rejected": [_row(rejection) for rejection in batch.rejections.kept],
         "unidentified": batch.unidentified,
         "superseded": batch.superseded,
         "mapped_rows": batch.mapped_rows,
@@ -72,6 +76,24 @@ def _head(intake: Intake) -> dict[str, object]:
         "started_at": intake.started_at.isoformat(),
         "cursor": intake.cursor,
     }
+
+
+def _row(rejection: Rejection) -> list[object]:
+    place, quantity = rejection.place, rejection.quantity
+    return [
+        rejection.kind.value,
+        *(rejection.reason, rejection.message, rejection.guidance),
+        [place.origin, place.number, place.unit],
+        dict(rejection.cells),
+        *(rejection.sku, rejection.location),
+        None if quantity is None else str(quantity),
+    ]
+
+
+def _rejection(kind: str, reason: str, message: str, guidance: str, place: list[Any], *rest: Any) -> Rejection:
+    cells, sku, location, quantity = rest
+    exact = None if quantity is None else Decimal(quantity)
+    return Rejection(RejectionKind(kind), reason, message, guidance, Place(*place), cells, sku, location, exact)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -182,9 +182,7 @@ class _Reader:
                 guidance="Declare a decoder, such as CsvDecoder() or JsonDecoder().",
             )
         _refuse_future(payload, self.now)
-        decoding = DecodeContext(
-            select=self._select, evidence=payload.evidence, checkpoint=self.context.checkpoint
-        )
+        decoding = DecodeContext(select=self._select, evidence=payload.evidence, checkpoint=self.context.checkpoint)
         part = len(self.origins)
         self.origins.append((payload.origin, "line"))
         with foreign_errors(DecodeError, "decoder", decoder):

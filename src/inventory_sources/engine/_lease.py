@@ -76,7 +76,14 @@ class Lease:
         """
         if self.lost:
             raise LeaseLost(f"run {self._run.id} lost its lease on source {self._run.source!r}")
-        if self.cancelled():
+        self.check_asked()
+
+    def check_asked(self) -> None:
+        """Goes on unless asked to stop: for writes in the store's own transaction, whose lock keeps the source ours.
+
+        :raises SyncCancelled: when it was asked to stop.
+        """
+        if self._asked.is_set() or self._stopping():
             raise SyncCancelled("the sync was asked to stop")
 
     def renew(self) -> None:

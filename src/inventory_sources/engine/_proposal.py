@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from inventory_sources.batch import StockBatch
+from inventory_sources.batch import RejectionKind, StockBatch
 from inventory_sources.engine._intake import Intake, foreign_errors
 from inventory_sources.engine._planning import Approval, PlanSettings, make_plan
 from inventory_sources.errors import MappingError, SinkError, SinkSchemaInvalid
@@ -54,9 +54,12 @@ class Background:
         lately = frozenset(sku for sku, seen in unmapped.items() if seen == applied)
         return cls(state, Ledger.load(store.ledger(name)), frozenset(unmapped), lately)
 
-    def resolved_by(self, plan: SyncPlan) -> list[str]:
-        """Identifiers that were unmapped before and are planned now."""
-        return sorted(self.unmapped & set(plan.frame["sku"].to_list())) if self.unmapped else []
+    def resolved_by(self, plan: SyncPlan, by_hand: Iterable[str]) -> list[str]:
+        """Identifiers that were unmapped before, and are planned or mapped by hand now."""
+        if not self.unmapped:
+            return []
+        still = {row.sku for row in plan.rejections.kept if row.kind is RejectionKind.UNMAPPED}
+        return sorted((self.unmapped & {*plan.frame["sku"].to_list(), *by_hand}) - still)
 
 
 def _last_applied(store: StateStore, name: str) -> datetime | None:

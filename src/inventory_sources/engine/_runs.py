@@ -19,6 +19,7 @@ from inventory_sources.status import (
     Lose,
     Notice,
     NoticeKind,
+    Release,
     Renew,
     Rules,
     SourceState,
@@ -27,7 +28,7 @@ from inventory_sources.status import (
     transition,
 )
 
-__all__ = ["Claimed", "Ending", "Runs"]
+__all__ = ["Claimed", "Ending", "Runs", "released"]
 
 
 @frozen
@@ -50,6 +51,11 @@ class Ending:
     event: Event
     run: SyncRun
     extras: Callable[[SourceState], StateChange] = field(default=StateChange)
+
+
+def released(run: SyncRun) -> Ending:
+    """The source is given back, for whoever comes next; no attempt is spent."""
+    return Ending(Release(run.id, run.epoch), evolve(run, result=RunResult.CANCELLED))
 
 
 @define
@@ -103,6 +109,13 @@ class Runs:
         notifications = _notifications(tx, rescued.notices, before)
         tx.write(StateChange(claimed, runs=(*lost, run), notifications=notifications))
         return Claimed(run, evolve(tx.source, state=claimed))
+
+    def going_on(self, stored: StoredSource) -> SyncRun | None:
+        """The run that a source is in, if its worker is alive."""
+        state = stored.state
+        if state.status is not SyncStatus.SYNCING or state.is_due(self.store.now()):
+            return None
+        return self.store.run(state.run_id or "")
 
     def renew(self, run: SyncRun) -> SourceState:
         """Extends the lease.

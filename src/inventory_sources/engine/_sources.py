@@ -40,12 +40,14 @@ class SourceBook:
         :raises SourceExists: when the name is taken.
         """
         now = self.store.now()
-        stored = self.stored(source, SourceState(next_run_at=source.rules.tick(now)))
+        # Stock tables remember epochs, also those of a source of this name that was deleted: count on from the time.
+        state = SourceState(epoch=int(now.timestamp()), next_run_at=source.rules.tick(now))
+        stored = self.stored(source, state)
         self.store.add(stored, AuditEntry(source.name, "add_source", actor, now))
         self.remember(source, stored)
         return stored.state
 
-    def attach(self, source: Source) -> bool:
+    def attach(self, source: Source | SourceSpec) -> bool:
         """Lends this process's objects to a source that is stored just like it; ``False`` when it is not."""
         found = self.store.get(source.name)
         mine = self.stored(source, found.state)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import Factory, define, evolve, field
 
 from inventory_sources.batch import RejectionKind
 from inventory_sources.engine._applying import apply_plan
@@ -14,13 +17,12 @@ from inventory_sources.engine._intake import Intake, IntakeRequest, take_in
 from inventory_sources.engine._lease import Lease
 from inventory_sources.engine._planning import Approval
 from inventory_sources.engine._proposal import Background, Proposal, propose
-from inventory_sources.engine._runs import Claimed, Ending, Runs
+from inventory_sources.engine._runs import Claimed, Ending, Runs, released
 from inventory_sources.errors import (
     InventorySourcesError,
     LeaseLost,
     RateLimited,
     Recovery,
-    SourceNotFound,
     StoreError,
     SyncCancelled,
 )
@@ -32,12 +34,14 @@ from inventory_sources.protocols.sink import SinkLevel
 from inventory_sources.protocols.store import HeldPlan, StateChange, StateStore, Transaction, UnmappedSku
 from inventory_sources.run import Failure, RunResult, SyncRun
 from inventory_sources.source import Source
-from inventory_sources.status import Cancel, Fail, Hold, Release, SourceState, Succeed
+from inventory_sources.status import Cancel, Fail, Hold, SourceState, Succeed
 
 __all__ = ["Sync"]
 
 #: A COMMIT whose outcome is unknown is asked for again; finishing twice changes nothing.
 _FINISH_TRIES = 3
+#: Where panics of compiled parts (polars) come from; they are no `Exception`.
+_RUST = "pyo3_runtime"
 
 
 @define
@@ -52,6 +56,7 @@ class Sync:
     clock: Clock
     logger: Any
     progress: Progress = field(default=lambda stage, unit, done: None)
+    _overrides: Mapping[str, str] = field(default=Factory(dict), init=False)
 
     def run(self) -> SyncRun:
         """Runs it and records how it ended.
@@ -61,19 +66,23 @@ class Sync:
         """
         try:
             return self._go()
-        except (LeaseLost, SourceNotFound):
-            self.logger.warning("sync_fenced_out")
-            raise
         except SyncCancelled:
             return self._stop()
         except InventorySourcesError as error:
-            return self._fail(error)
+            if self.lease.lost:
+                self.logger.warning("sync_fenced_out")
+                raise
+            return self._fail(error)  # where it says that the lease is lost, the store decides whether it is
         except (KeyboardInterrupt, SystemExit):
-            self._finish(lambda tx: self._release())
+            with suppress(InventorySourcesError):
+                self._finish(lambda tx: released(self.claimed.run))
             raise
-        except Exception as error:
-            self.logger.exception("sync_crashed")
-            return self._fail(_unexpected(error))
+        except BaseException as error:
+            self.logger.error("sync_crashed", error=type(error).__name__, at=_places(error))  # noqa: TRY400 - its text may hold a secret
+            run = self._fail(_unexpected(error))
+            if isinstance(error, Exception) or type(error).__module__ == _RUST:
+                return run
+            raise
 
     def _go(self) -> SyncRun:
         name, state = self.source.name, self.claimed.state
@@ -83,7 +92,7 @@ class Sync:
         background = Background.read(self.store, name, state)
         proposal = propose(self.source, intake, background, _approval(state, held))
         if proposal.plan.held:
-            return self._hold(intake, proposal)
+            return self._hold(intake, background, proposal)
         if proposal.plan.counts.changed:
             self.lease.renew()
         if proposal.traits.level is SinkLevel.SHARED_TRANSACTION:
@@ -95,6 +104,7 @@ class Sync:
 
     def _take_in(self) -> Intake:
         state = self.claimed.state
+        self._overrides = self.store.overrides(self.source.name)
         return take_in(
             self.source,
             IntakeRequest(
@@ -103,7 +113,7 @@ class Sync:
                 self.logger,
                 self.progress,
                 cursor=state.cursor,
-                overrides=self.store.overrides(self.source.name),
+                overrides=self._overrides,
                 cancelled=self.lease.cancelled,
             ),
         )
@@ -122,13 +132,13 @@ class Sync:
         def extras(state: SourceState) -> StateChange:
             change = self._learned(state, applied)
             change.ledger = ledger
-            change.resolved = background.resolved_by(applied)
+            change.resolved = background.resolved_by(applied, self._overrides)
             change.drop_held = background.state.held_digest is not None
             return change
 
         return Ending(event, run, extras)
 
-    def _hold(self, intake: Intake, proposal: Proposal) -> SyncRun:
+    def _hold(self, intake: Intake, background: Background, proposal: Proposal) -> SyncRun:
         plan = proposal.plan
         figures = tuple(
             f"{verdict.guard}: {verdict.message}" for verdict in plan.verdicts if verdict.action is VerdictAction.HOLD
@@ -143,6 +153,8 @@ class Sync:
 
             def extras(state: SourceState) -> StateChange:
                 change = self._learned(state, plan)
+                # Those seen before stay those of the last applied feed, or the approval would make another plan.
+                change.unmapped = tuple(entry for entry in change.unmapped if entry.sku not in background.unmapped)
                 change.held = held
                 return change
 
@@ -186,11 +198,7 @@ class Sync:
     def _stop(self) -> SyncRun:
         if self.lease.lost:
             raise LeaseLost(f"run {self.claimed.run.id} lost its lease on source {self.source.name!r}")
-        return self._finish(lambda tx: self._release() if self.lease.released else self._cancel())
-
-    def _release(self) -> Ending:
-        run = self.claimed.run
-        return Ending(Release(run.id, run.epoch), evolve(run, result=RunResult.CANCELLED))
+        return self._finish(lambda tx: released(self.claimed.run) if self.lease.released else self._cancel())
 
     def _cancel(self) -> Ending:
         run = self.claimed.run
@@ -212,9 +220,14 @@ def _approval(state: SourceState, held: HeldPlan | None) -> Approval | None:
     return Approval(state.approved_digest, frozenset(figure.partition(":")[0] for figure in held.figures))
 
 
-def _unexpected(error: Exception) -> InventorySourcesError:
+def _places(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+
+
+def _unexpected(error: BaseException) -> InventorySourcesError:
     return InventorySourcesError(
         f"{type(error).__name__} inside the sync",
-        guidance="The log has the traceback; if it is this library's, please report it.",
+        guidance="The log says where; if it is this library's, please report it.",
         recovery=Recovery.RETRY,
     )
