@@ -156,6 +156,7 @@ class _Reader:
     evidence: list[Evidence] = Factory(list)
     times: list[datetime | None] = Factory(list)
     rows: int = 0
+    records: int = 0
 
     def read(self, fetched: Payload | list[Mapping[str, object]]) -> None:
         """One input, or one series of plain records."""
@@ -195,10 +196,13 @@ class _Reader:
         part, origin = len(self.origins), f"records of {self.source.name}"
         self.origins.append((origin, "record"))
         for first in range(0, len(records), _RECORDS):
-            raw = RawBatch.from_records(islice(records, first, first + _RECORDS), origin, first=first + 1)
+            raw = RawBatch.from_records(
+                islice(records, first, first + _RECORDS), origin, first=self.records + first + 1
+            )
             with foreign_errors(MappingError, "mapper", self.source.mapper):
                 self._select(raw.frame.columns)
             self._map(raw, part)
+        self.records += len(records)
         self.evidence.append(self.context.evidence)
         self.times.append(None)
 

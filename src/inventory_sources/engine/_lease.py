@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -33,6 +34,7 @@ class Lease:
         self._stopping = stopping
         self._seconds = runs.lease / timedelta(seconds=1)
         self._trusted_until = clock.monotonic() + self._seconds * (1 - _MARGIN)
+        self._renewable_until: float | None = None
         self._ended = threading.Event()
         self._lost = threading.Event()
         self._asked = threading.Event()
@@ -64,6 +66,15 @@ class Lease:
         """Tells the run that its source was edited or deleted in this process: it must not write any more."""
         self._lost.set()
 
+    @contextmanager
+    def within(self, timeout: timedelta) -> Iterator[None]:
+        """Work that must be done in time: once it is a lease late, it hangs, and others may take the source over."""
+        self._renewable_until = self._clock.monotonic() + timeout / timedelta(seconds=1) + self._seconds
+        try:
+            yield
+        finally:
+            self._renewable_until = None
+
     def cancelled(self) -> bool:
         """Whether the run must stop, for whatever cause."""
         return self._asked.is_set() or self._stopping() or self.lost
@@ -75,7 +86,7 @@ class Lease:
         :raises SyncCancelled: when it was asked to stop.
         """
         if self.lost:
-            raise LeaseLost(f"run {self._run.id} lost its lease on source {self._run.source!r}")
+            raise self._loss()
         self.check_asked()
 
     def check_asked(self) -> None:
@@ -89,18 +100,24 @@ class Lease:
     def renew(self) -> None:
         """Renews in the store now, then checks.
 
-        :raises LeaseLost: when the store says that the source is not ours.
+        :raises LeaseLost: when the store says that the source is not ours, or the run hangs.
         """
-        before = self._clock.monotonic()
+        before, until = self._clock.monotonic(), self._renewable_until
+        if until is not None and before > until:
+            self._lost.set()
+            raise self._loss()
         try:
             state = self._runs.renew(self._run)
         except (LeaseLost, SourceNotFound):
             self._lost.set()
-            raise LeaseLost(f"run {self._run.id} lost its lease on source {self._run.source!r}") from None
+            raise self._loss() from None
         self._trusted_until = before + self._seconds * (1 - _MARGIN)
         if state.cancel_requested:
             self._asked.set()
         self.check()
+
+    def _loss(self) -> LeaseLost:
+        return LeaseLost(f"run {self._run.id} lost its lease on source {self._run.source!r}")
 
     def _keep(self) -> None:
         while not self._ended.wait(self._seconds / 3):

@@ -87,7 +87,11 @@ class Sync:
     def _go(self) -> SyncRun:
         name, state = self.source.name, self.claimed.state
         held = self.store.held(name) if state.approved_digest else None
-        intake = self._take_in() if held is None else unpack_intake(held.batch)
+        if held is None:
+            with self.lease.within(self.source.timeout):
+                intake = self._take_in()
+        else:
+            intake = unpack_intake(held.batch)
         self.lease.check()
         background = Background.read(self.store, name, state)
         proposal = propose(self.source, intake, background, _approval(state, held))
