@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from datetime import timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
-from attrs import Factory, evolve, frozen
+from attrs import Factory, frozen
 
 from inventory_sources import (
     Feed,
@@ -26,11 +22,9 @@ from inventory_sources import (
 )
 from inventory_sources.batch import RejectionKind
 from inventory_sources.guards import default_guards
-from inventory_sources.protocols.sink import ApplyContext, ApplyResult, Changes
 from inventory_sources.run import RunCounts, RunResult, SyncRun
 from inventory_sources.status import Reason
 from inventory_sources.testing.servers import Drip, Framing, Response, ScriptedHttpServer
-from tests.servers import engine_of, fresh_table
 
 from .conftest import START, Shop
 
@@ -382,110 +376,3 @@ def test_a_stock_table_without_a_declared_column_is_named_and_left_alone(shop: S
     assert_nothing_happened(shop, shop.engine.sync("erp"), "sink_schema_invalid", "nowhere", "stock")
     assert shop.engine.status("erp").status is SyncStatus.ERROR
     assert_good_input_heals(shop)
-
-
-@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
-def test_a_locked_database_is_tried_again(shop: Shop, lock: str) -> None:
-    impatient = sa.create_engine(f"sqlite:///{shop.folder / 'shop.db'}", connect_args={"timeout": 0.1})
-    prepare(shop, sink=SqlStockSink(impatient, "stock", sku="sku", quantity="quantity"))
-    shop.feed(GOOD)
-    with closing(sqlite3.connect(shop.folder / "shop.db", isolation_level=None)) as other:
-        other.execute(f"BEGIN {lock}")
-        run = shop.engine.sync("erp")
-        other.execute("ROLLBACK")
-    assert_nothing_happened(shop, run, "sink_unavailable")
-    assert_the_next_due_run_finishes(shop)
-    impatient.dispose()
-
-
-def assert_the_next_due_run_finishes(shop: Shop) -> None:
-    """The retry that stands in the state applies all of it."""
-    assert shop.engine.status("erp").reason is Reason.RETRY
-    shop.clock.advance(timedelta(minutes=5))
-    (run,) = shop.engine.run_due()
-    assert (run.result, run.products_updated, run.counts.add_up) == (RunResult.COMPLETED, 3, True)
-    assert shop.levels == NEW
-
-
-class Interrupted:
-    """A sink to which something happens, once, before it writes or in the middle of writing."""
-
-    def __init__(self, sink: SqlStockSink, happen: Callable[[], object], *, midway: bool) -> None:
-        self.sink, self.happen, self.midway = sink, happen, midway
-        self.describe, self.levels = sink.describe, sink.levels
-        self.happened = False
-
-    def apply(self, changes: Changes, context: ApplyContext) -> ApplyResult:
-        """Writes, with the accident."""
-        if not self.midway:
-            self._once()
-        return self.sink.apply(changes, evolve(context, renew=self._once))
-
-    def _once(self) -> None:
-        if not self.happened:
-            self.happened = True
-            self.happen()
-
-
-def test_a_database_file_that_disappears_before_the_write_loses_nothing(shop: Shop) -> None:
-    path, away = shop.folder / "shop.db", shop.folder / "away.db"
-    prepare(shop, sink=Interrupted(shop.sink, lambda: path.rename(away), midway=False))
-    shop.feed(GOOD)
-    run = shop.engine.sync("erp")
-    away.replace(path)
-    assert_nothing_happened(shop, run, "sink_unavailable")
-    assert_the_next_due_run_finishes(shop)
-
-
-class PostgresShop(Shop):
-    """A shop whose stock table is in PostgreSQL."""
-
-    def __init__(self, folder: Path, database: sa.Engine, table: str) -> None:
-        super().__init__(folder)
-        self.database.dispose()
-        self.database, self.table = database, table
-        self.sink = SqlStockSink(database, table, sku="sku", quantity="quantity")
-
-    def stock(self, **levels: int) -> None:
-        """Replaces the stock table's rows."""
-        with self.database.begin() as connection:
-            connection.execute(sa.text(f"DELETE FROM {self.table}"))
-            rows = [{"sku": sku, "quantity": quantity} for sku, quantity in levels.items()]
-            connection.execute(sa.text(f"INSERT INTO {self.table} VALUES (:sku, :quantity)"), rows)
-
-    @property
-    def levels(self) -> dict[str, int]:
-        """The stock table as the shop sees it."""
-        with self.database.connect() as connection:
-            return {row.sku: row.quantity for row in connection.execute(sa.text(f"SELECT * FROM {self.table}"))}
-
-
-@pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[PostgresShop]:
-    """A shop on PostgreSQL."""
-    with engine_of("postgresql", tmp_path) as database:
-        with fresh_table(database, "sku text PRIMARY KEY, quantity integer NOT NULL") as table:
-            made = PostgresShop(tmp_path, database, table)
-            yield made
-            made.engine.close()
-
-
-@pytest.mark.parametrize("midway", [False, True], ids=["before the write", "in the middle of it"])
-def test_a_database_server_that_ends_the_connection_loses_nothing(postgres: PostgresShop, midway: bool) -> None:
-    shop = postgres
-    named = sa.create_engine(shop.database.url, connect_args={"application_name": shop.table})
-
-    def terminate() -> None:
-        with shop.database.connect() as connection:
-            ended = connection.execute(
-                sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name"),
-                {"name": shop.table},
-            ).all()
-        assert ended == [(True,)]
-
-    sink = SqlStockSink(named, shop.table, sku="sku", quantity="quantity")
-    prepare(shop, sink=Interrupted(sink, terminate, midway=midway))
-    shop.feed(GOOD)
-    assert_nothing_happened(shop, shop.engine.sync("erp"), "sink_unavailable")
-    assert_the_next_due_run_finishes(shop)
-    named.dispose()
