@@ -264,3 +264,32 @@ def test_a_shared_transaction_outlives_the_local_trust_because_the_row_is_locked
     shop.engine.add_source(shop.source(Scripted(GOOD), sink=sink))
     assert shop.engine.sync("erp").result is RunResult.COMPLETED
     assert sink.now["A"].quantity == 5
+
+
+def test_an_edit_does_not_fence_out_a_run_that_began_right_after_it(shop: Shop) -> None:
+    shop.stock(A=1)
+    gate = Gate()
+    shop.engine.add_source(shop.source(gate))
+    edit = shop.engine._runs.edit
+    calls: list[Background] = []
+
+    def then_sync(*given: Any) -> Any:
+        state = edit(*given)
+        calls.append(Background(lambda: shop.engine.sync("erp")))
+        assert gate.entered.wait(30)
+        return state
+
+    shop.engine._runs = _Editing(shop.engine._runs, then_sync)
+    try:
+        shop.engine.update_source(shop.source(gate))
+    finally:
+        gate.open.set()
+    assert calls[0].outcome().result is RunResult.COMPLETED
+
+
+class _Editing(_Claiming):
+    """Runs, with another edit."""
+
+    def __init__(self, runs: Any, edit: Any) -> None:
+        self._runs = runs
+        self.edit = edit
