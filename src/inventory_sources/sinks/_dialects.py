@@ -68,7 +68,13 @@ class Dialect:
     @contextmanager
     def transaction(self, connection: sa.Connection) -> Iterator[None]:
         """A transaction of its own, whatever the engine's isolation level says."""
-        connection.execution_options(isolation_level=self.isolation)
+        try:
+            connection.execution_options(isolation_level=self.isolation)
+        except connection.dialect.loaded_dbapi.Error:
+            # The server hung up on idle connections, and SQLAlchemy does not look at errors of SET ISOLATION LEVEL.
+            connection.invalidate()
+            connection.engine.dispose()
+            connection.execution_options(isolation_level=self.isolation)
         with connection.begin():
             yield
 

@@ -147,7 +147,12 @@ class Database:
 
     def _connect(self) -> Connection:
         with self.translated():
-            return self._engine.connect()
+            try:
+                return self._engine.connect()
+            except self._base.dialect.loaded_dbapi.Error:
+                # The server hung up on idle connections, and SQLAlchemy does not look at errors of SET ISOLATION LEVEL.
+                self._base.dispose()
+                return self._engine.connect()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
