@@ -76,10 +76,7 @@ def test_a_database_file_that_disappears_before_the_write_loses_nothing(shop: Sh
 
 
 class ServedShop(Shop):
-    """A shop whose stock table is in a database server.
-
-    :ivar own: what the host itself looks with; the sink has connections of its own.
-    """
+    """A shop whose stock table is in a database server; the sink has connections of its own."""
 
     def __init__(self, folder: Path, own: sa.Engine, table: str) -> None:
         super().__init__(folder)
