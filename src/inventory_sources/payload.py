@@ -49,9 +49,12 @@ class Evidence:
 
     @classmethod
     def all_of(cls, parts: Iterable[Evidence]) -> Evidence:
-        """The evidence for several parts together: only what holds for each."""
-        found = [part.proofs for part in parts]
-        return cls(frozenset.intersection(*found) if found else frozenset())
+        """The evidence for several parts together: all of it where each part proves its end, else what holds for each."""
+        found = list(parts)
+        if not found:
+            return cls()
+        combine = frozenset.union if all(part.proves_end for part in found) else frozenset.intersection
+        return cls(combine(*(part.proofs for part in found)))
 
     def __str__(self) -> str:
         return ", ".join(sorted(proof.value for proof in self.proofs)) or "none"
