@@ -122,5 +122,3 @@ class CheckableConnector(Connector, Protocol):
 
         :raises FetchError: as ``fetch`` would.
         """
-
-
