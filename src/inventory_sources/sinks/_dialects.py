@@ -7,7 +7,7 @@ temporary table and through any pooler.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -105,6 +105,11 @@ class Dialect:
         served = "" if key.nullable else f"t.{key.name} = {self.as_key(key, refs(name))} AND "
         return served + self._exactly(self.text(key), refs(name))
 
+    def among(self, key: KeyColumn, names: Sequence[str], refs: Refs) -> str:
+        """That the key is one of these values, as far as its column's collation tells them apart; an index serves it."""
+        refs.names += names
+        return f"t.{key.name} IN ({', '.join([self.placeholder] * len(names))})"
+
     def as_key(self, key: KeyColumn, ref: str) -> str:
         """A text value as one of the key's type."""
         return ref
@@ -158,7 +163,7 @@ class Dialect:
         self, connection: sa.Connection, statement: str, refs: Refs, values: Mapping[str, object]
     ) -> sa.CursorResult[Any]:
         """Runs a query."""
-        return connection.exec_driver_sql(statement, tuple(values[name] for name in refs.names))
+        return connection.exec_driver_sql(statement, tuple([values[name] for name in refs.names]))
 
     def run(self, connection: sa.Connection, statement: str, refs: Refs, rows: pl.DataFrame, table: StockTable) -> int:
         """Runs a statement for all rows and counts the rows of the table that it touched."""
@@ -236,6 +241,9 @@ class _Postgres(Dialect):
 
     def settle(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql("SET LOCAL datestyle = 'ISO'")
+
+    def among(self, key: KeyColumn, names: Sequence[str], refs: Refs) -> str:
+        return f"t.{key.name} IN ({', '.join([self.as_key(key, refs(name)) for name in names])})"
 
     def _cast_text(self, expression: str) -> str:
         return f"{expression}::text"

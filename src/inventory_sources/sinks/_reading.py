@@ -48,41 +48,46 @@ def _of(levels: pl.DataFrame, skus: Sequence[str]) -> pl.DataFrame:
 
 def read_some(connection: sa.Connection, dialect: Dialect, table: StockTable, skus: Sequence[str]) -> pl.DataFrame:
     """The levels of these SKUs."""
-    return _checked(current_rows(connection, dialect, table, skus).drop("epoch"), table)
+    return _checked(current_rows(connection, dialect, table, skus), table)
 
 
 def current_rows(
     connection: sa.Connection, dialect: Dialect, table: StockTable, skus: Sequence[str], *, lock: bool = False
 ) -> pl.DataFrame:
-    """The rows of these SKUs with their ``epoch``, locked where the database locks rows."""
-    columns = {**dialect.columns(table), "epoch": f"t.{table.epoch}" if table.epoch else "NULL"}
-    rows: list[Sequence[object]] = []
-    for asked in _portions(filter(table.sku.may_be, skus)):
+    """The rows of these SKUs; with ``lock`` with their ``epoch``, and locked where the database locks rows."""
+    columns = dialect.columns(table)
+    if lock:
+        columns["epoch"] = f"t.{table.epoch}" if table.epoch else "NULL"
+    at, rows = list(columns).index("sku"), []
+    for asked in _portions(filter(table.sku.may_be, skus) if table.sku.integer else skus):
         refs = dialect.refs()
         names = {f"key{number}": sku for number, sku in enumerate(asked)}
-        keys = ", ".join(dialect.as_key(table.sku, refs(name)) for name in names)
-        where = " AND ".join([f"t.{table.sku.name} IN ({keys})", *dialect.fixed(table, refs)])
+        where = " AND ".join([dialect.among(table.sku, list(names), refs), *dialect.fixed(table, refs)])
         query = f"SELECT {', '.join(columns.values())} FROM {table.name} AS t WHERE {where}"  # noqa: S608
-        rows += dialect.ask(connection, query + (dialect.lock if lock else ""), refs, {**names, **_fixed(table)})
-    texts = _texts(list(columns), rows).with_columns(pl.col("epoch").cast(pl.Int64))
-    # The database may have compared by a collation that takes other keys for equal.
-    return _typed(_of(texts, skus), table)
+        found = dialect.ask(connection, query + (dialect.lock if lock else ""), refs, {**names, **_fixed(table)}).all()
+        # The database may have compared by a collation that takes other keys for equal.
+        rows += [row for row in found if row[at] in asked]
+    texts = _texts(list(columns), rows)
+    levels = _typed(texts, table)
+    return levels.hstack([texts["epoch"].cast(pl.Int64)]) if lock else levels
 
 
-def _portions(skus: Iterable[str]) -> Iterator[list[str]]:
+def _portions(skus: Iterable[str]) -> Iterator[dict[str, None]]:
     distinct = iter(dict.fromkeys(skus))
-    while portion := list(islice(distinct, _ASKED)):
+    while portion := dict.fromkeys(islice(distinct, _ASKED)):
         yield portion
 
 
 def _texts(names: Sequence[str], rows: Sequence[Sequence[object]]) -> pl.DataFrame:
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    return pl.DataFrame(
-        [
-            pl.Series(name, [None if value is None else str(value) for value in values], pl.String)
-            for name, values in zip(names, columns, strict=True)
-        ]
-    )
+    return pl.DataFrame([_text(name, values) for name, values in zip(names, columns, strict=True)])
+
+
+def _text(name: str, values: Sequence[object]) -> pl.Series:
+    try:
+        return pl.Series(name, values, pl.String)
+    except (TypeError, ValueError):  # a driver gives numbers and times as such
+        return pl.Series(name, [None if value is None else str(value) for value in values], pl.String)
 
 
 def _every_row(dialect: Dialect, table: StockTable, refs: Refs) -> str:
@@ -137,16 +142,15 @@ def _fixed(table: StockTable) -> dict[str, object]:
 
 def _typed(texts: pl.DataFrame, table: StockTable) -> pl.DataFrame:
     """Text columns as levels; "" or null is no value."""
-    blank = pl.col("quantity").is_null() | (pl.col("quantity") == "")
-    number = pl.col("quantity").cast(pl.Int64, strict=False) if table.quantity.whole else pl.col("quantity")
-    missing = {"location": "", "as_of": None}
-    texts = texts.with_columns(
-        pl.lit(value, pl.String).alias(name) for name, value in missing.items() if name not in texts.columns
-    )
-    levels = texts.with_columns(number.cast(pl.Decimal(38, DECIMAL_PLACES), strict=False), _moments(texts["as_of"]))
-    if levels["quantity"].null_count() or not table.quantity.whole:
-        _refuse(texts.filter(~blank & (levels["quantity"].is_null() | _TOO_FINE)), table)
-    return levels[["sku", "location", "quantity", "as_of", *(["epoch"] if "epoch" in levels.columns else [])]]
+    written = texts["quantity"]
+    number = written.cast(pl.Int64, strict=False) if table.quantity.whole else written
+    quantity = number.cast(pl.Decimal(38, DECIMAL_PLACES), strict=False)
+    if quantity.null_count() or not table.quantity.whole:
+        blank = pl.col("quantity").is_null() | (pl.col("quantity") == "")
+        _refuse(texts.filter(~blank & (quantity.is_null() | _TOO_FINE)), table)
+    location = texts["location"] if table.location else pl.Series("location", [""]).new_from_index(0, texts.height)
+    as_of = texts["as_of"] if table.as_of else pl.Series("as_of", [None], pl.String).new_from_index(0, texts.height)
+    return pl.DataFrame([texts["sku"], location, quantity, _moments(as_of)])
 
 
 def _refuse(wrong: pl.DataFrame, table: StockTable) -> None:
