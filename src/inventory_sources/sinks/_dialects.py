@@ -106,7 +106,7 @@ class Dialect:
         return served + self._exactly(self.text(key), refs(name))
 
     def among(self, key: KeyColumn, names: Sequence[str], refs: Refs) -> str:
-        """That the key is one of these values, as far as its column's collation tells them apart; an index serves it."""
+        """That the key is one of these values, as its column's collation has it; an index serves it."""
         refs.names += names
         return f"t.{key.name} IN ({', '.join([self.placeholder] * len(names))})"
 

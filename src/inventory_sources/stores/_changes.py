@@ -15,7 +15,7 @@ from inventory_sources.protocols.notifier import Notification
 from inventory_sources.protocols.store import AuditEntry, HeldPlan, LedgerChange, StateChange, UnmappedSku
 from inventory_sources.run import SyncRun
 from inventory_sources.status import SourceState
-from inventory_sources.stores._chunks import ChunkKind, drop_chunks, last_number, save_chunks
+from inventory_sources.stores._chunks import ChunkKind, Chunks
 from inventory_sources.stores._codec import dump, to_text
 from inventory_sources.stores._dialect import Dialect
 from inventory_sources.stores._tables import Tables
@@ -47,6 +47,7 @@ class ChangeWriter:
     """Statements are built once: a sync's own time is mostly spent here."""
 
     tables: Tables
+    chunks: Chunks
     dialect: Dialect
 
     def write(self, connection: Connection, transaction: OpenTransaction) -> None:
@@ -120,11 +121,12 @@ class ChangeWriter:
             self._held(connection, source, change.held)
 
     def _ledger(self, connection: Connection, source: str, change: LedgerChange) -> None:
-        chunks = self.tables.chunks
-        number = last_number(connection, chunks, source, ChunkKind.LEDGER) + 1
+        number = 1
         if change.replaces:
-            drop_chunks(connection, chunks, source, ChunkKind.LEDGER)
-        save_chunks(connection, chunks, source, ChunkKind.LEDGER, number, change.segment)
+            self.chunks.drop(connection, source, ChunkKind.LEDGER)
+        else:
+            number += self.chunks.last_number(connection, source, ChunkKind.LEDGER)
+        self.chunks.save(connection, source, ChunkKind.LEDGER, number, change.segment)
 
     def _unmapped(self, connection: Connection, source: str, entries: Sequence[UnmappedSku]) -> None:
         rows = [
@@ -147,14 +149,14 @@ class ChangeWriter:
             connection.execute(delete(table).where(table.c.source == source, batch))
 
     def _held(self, connection: Connection, source: str, held: HeldPlan | None) -> None:
-        table, chunks = self.tables.held, self.tables.chunks
+        table = self.tables.held
         connection.execute(delete(table).where(table.c.source == source))
-        drop_chunks(connection, chunks, source, ChunkKind.HELD)
+        self.chunks.drop(connection, source, ChunkKind.HELD)
         if held is None:
             return
         columns = {"digest": held.digest, "run_id": held.run_id, "held_at": held.held_at}
         connection.execute(insert(table), {"source": source, **columns, "document": to_text(held.figures)})
-        save_chunks(connection, chunks, source, ChunkKind.HELD, 0, held.batch)
+        self.chunks.save(connection, source, ChunkKind.HELD, 0, held.batch)
 
     def _notifications(self, connection: Connection, entries: Sequence[Notification], now: datetime) -> None:
         """One that is there already is left as it is: the same transition may come again after a lost COMMIT."""

@@ -16,6 +16,7 @@ from sqlalchemy.pool import Pool, StaticPool
 
 from inventory_sources.errors import ConfigurationError, MissingExtra, Recovery, StoreError, StoreUnavailable
 from inventory_sources.protocols.clock import Clock
+from inventory_sources.stores._chunks import Chunks
 from inventory_sources.stores._codec import from_micros
 from inventory_sources.stores._dialect import Dialect, Sqlite, dialect_of
 from inventory_sources.stores._schema import prepare_schema, schema_is_current
@@ -44,6 +45,7 @@ class Database:
             )
         self.dialect: Dialect = dialect
         self.tables = build_tables(prefix)
+        self.chunks = Chunks(self.tables.chunks)
         self._clock = clock
         self._lock_timeout = lock_timeout
         self._base = engine

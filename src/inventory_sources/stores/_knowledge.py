@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Select, bindparam, delete, select
 
 from inventory_sources.errors import SourceNotFound
 from inventory_sources.protocols.store import AuditEntry, HeldPlan, UnmappedSku
 from inventory_sources.stores._changes import ChangeWriter, Seen
-from inventory_sources.stores._chunks import ChunkKind, load_chunks
+from inventory_sources.stores._chunks import ChunkKind
 from inventory_sources.stores._codec import load
 from inventory_sources.stores._database import Database
 from inventory_sources.stores._transaction import check_name
@@ -23,17 +25,27 @@ class SqlKnowledge:
     _database: Database
     _writer: ChangeWriter
 
+    @cached_property
+    def _select_unmapped(self) -> Select[Any]:
+        table = self._database.tables.unmapped
+        page = select(table).where(table.c.source == bindparam("of"), table.c.sku > bindparam("after"))
+        return page.order_by(table.c.sku).limit(bindparam("most"))
+
+    @cached_property
+    def _select_overrides(self) -> Select[Any]:
+        table = self._database.tables.overrides
+        return select(table.c.external_sku, table.c.sku).where(table.c.source == bindparam("of"))
+
     def ledger(self, source: str) -> Sequence[bytes]:
         """Segments of the ledger of observations, oldest first."""
-        chunks = self._database.tables.chunks
-        read = self._database.read(lambda connection: load_chunks(connection, chunks, source, ChunkKind.LEDGER))
+        chunks = self._database.chunks
+        read = self._database.read(lambda connection: chunks.load(connection, source, ChunkKind.LEDGER))
         return list(read.values())
 
     def unmapped(self, source: str, after: str = "", limit: int = 1000) -> Sequence[UnmappedSku]:
         """Unmapped identifiers in order, a page at a time."""
-        table = self._database.tables.unmapped
-        query = select(table).where(table.c.source == source, table.c.sku > after).order_by(table.c.sku).limit(limit)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
+        query, values = self._select_unmapped, {"of": source, "after": after, "most": limit}
+        rows = self._database.read(lambda connection: connection.execute(query, values).all())
         seen = (load(Seen, row.document, "unmapped", (source, row.sku)) for row in rows)
         return [
             UnmappedSku(row.sku, row.first_seen, row.last_seen, kept.last_quantity, kept.place)
@@ -42,13 +54,13 @@ class SqlKnowledge:
 
     def held(self, source: str) -> HeldPlan | None:
         """The plan that waits for a person."""
-        table, chunks = self._database.tables.held, self._database.tables.chunks
+        table, chunks = self._database.tables.held, self._database.chunks
 
         def query(connection: Connection) -> HeldPlan | None:
             row = connection.execute(select(table).where(table.c.source == source)).first()
             if row is None:
                 return None
-            batch = load_chunks(connection, chunks, source, ChunkKind.HELD).get(0, b"")
+            batch = chunks.load(connection, source, ChunkKind.HELD).get(0, b"")
             figures = load(tuple[str, ...], row.document, "held", source)
             return HeldPlan(row.digest, row.run_id, row.held_at, figures, batch)
 
@@ -56,9 +68,8 @@ class SqlKnowledge:
 
     def overrides(self, source: str) -> Mapping[str, str]:
         """External identifiers that a person mapped by hand, to the platform's SKUs."""
-        table = self._database.tables.overrides
-        query = select(table.c.external_sku, table.c.sku).where(table.c.source == source)
-        rows = self._database.read(lambda connection: connection.execute(query).all())
+        query, values = self._select_overrides, {"of": source}
+        rows = self._database.read(lambda connection: connection.execute(query, values).all())
         return {row.external_sku: row.sku for row in rows}
 
     def override(self, source: str, external: str, sku: str | None, audit: AuditEntry) -> None:

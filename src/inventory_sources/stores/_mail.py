@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from inventory_sources.errors import RecordInvalid, Recovery, SourceNotFound, StoreError
 from inventory_sources.protocols.notifier import Notification
 from inventory_sources.protocols.store import Delivery, OutboxEntry
-from inventory_sources.stores._chunks import ChunkKind, load_chunks, save_chunks
+from inventory_sources.stores._chunks import ChunkKind
 from inventory_sources.stores._codec import load, to_text
 from inventory_sources.stores._database import Database
 from inventory_sources.stores._transaction import check_name
@@ -97,7 +97,7 @@ class SqlInbox:
 
     def waiting(self, source: str, limit: int = 100) -> Sequence[Delivery]:
         """Deliveries not dealt with, oldest first."""
-        table, chunks = self._database.tables.inbox, self._database.tables.chunks
+        table, chunks = self._database.tables.inbox, self._database.chunks
         query = (
             select(table)
             .where(table.c.source == source, table.c.done_at.is_(None))
@@ -108,7 +108,7 @@ class SqlInbox:
         def read(connection: Connection) -> Sequence[Delivery]:
             rows = connection.execute(query).all()
             numbers = [row.number for row in rows]
-            bodies = load_chunks(connection, chunks, source, ChunkKind.DELIVERY, numbers) if rows else {}
+            bodies = chunks.load(connection, source, ChunkKind.DELIVERY, numbers) if rows else {}
             return [_delivery(row, bodies.get(row.number)) for row in rows]
 
         return self._database.read(read)
@@ -134,7 +134,7 @@ class SqlInbox:
         except IntegrityError:
             raise _Collision from None
         number = (result.inserted_primary_key or (0,))[0]
-        save_chunks(connection, tables.chunks, source, ChunkKind.DELIVERY, number, delivery.body)
+        self._database.chunks.save(connection, source, ChunkKind.DELIVERY, number, delivery.body)
 
     def _knows(self, delivery: Delivery) -> bool:
         table = self._database.tables.inbox

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, 
 
 from inventory_sources.protocols.store import Retention
 from inventory_sources.run import RunResult
-from inventory_sources.stores._chunks import ChunkKind, drop_chunks
+from inventory_sources.stores._chunks import ChunkKind, Chunks
 from inventory_sources.stores._database import Database
 from inventory_sources.stores._tables import Tables
 from inventory_sources.stores._transaction import cutoffs
@@ -112,7 +112,7 @@ def _deliveries(tables: Tables, before: datetime) -> _Batch:
 
     def drop(connection: Connection, keys: Sequence[Any]) -> int:
         for key in keys:
-            drop_chunks(connection, tables.chunks, key.source, ChunkKind.DELIVERY, [key.number])
+            Chunks(tables.chunks).drop(connection, key.source, ChunkKind.DELIVERY, [key.number])
         return _by_column(table.c.number)(connection, keys)
 
     return _Batch(keys, drop)

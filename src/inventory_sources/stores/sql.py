@@ -63,7 +63,7 @@ class SqlStateStore(SqlTransitions, SqlSources, SqlHistory, SqlKnowledge, SqlOut
         lock_timeout: timedelta = timedelta(seconds=10),
     ) -> None:
         self._database = Database(engine_or_url, clock, prefix, lock_timeout)
-        self._writer = ChangeWriter(self._database.tables, self._database.dialect)
+        self._writer = ChangeWriter(self._database.tables, self._database.chunks, self._database.dialect)
 
     def migrate(self) -> None:
         """Creates or migrates the tables now rather than on first use, for a step of a deployment.
