@@ -3,8 +3,16 @@
 from inventory_sources.formats._csv import CsvDecoder
 from inventory_sources.formats._edifact import EdifactInventoryDecoder
 from inventory_sources.formats._json import JsonDecoder, JsonLinesDecoder
-from inventory_sources.formats._x12 import X12InventoryDecoder
 from inventory_sources.formats._ubl import UblDecoder
+from inventory_sources.formats._x12 import X12InventoryDecoder
 from inventory_sources.formats._xml import XmlDecoder
 
-__all__ = ["CsvDecoder", "EdifactInventoryDecoder", "JsonDecoder", "JsonLinesDecoder", "X12InventoryDecoder"]
+__all__ = [
+    "CsvDecoder",
+    "EdifactInventoryDecoder",
+    "JsonDecoder",
+    "JsonLinesDecoder",
+    "UblDecoder",
+    "X12InventoryDecoder",
+    "XmlDecoder",
+]
