@@ -109,3 +109,16 @@ def test_an_unreadable_row_is_not_an_absent_sku(shop: Shop) -> None:
     shop.clock.advance(60)
     shop.engine.sync("erp")
     assert shop.levels == {"A": 1, "B": 2, "C": 3}
+
+
+def test_an_unreadable_row_under_a_damaged_name_is_not_an_absent_sku(shop: Shop) -> None:
+    shop.stock(A=1, é=2)
+    shop.add(
+        "sku,quantity\nA,1\né,2\n",
+        "sku,quantity\nA,1\nÃ©,n/a\n",
+        feed=Feed.snapshot(absent="zero"),
+    )
+    for _ in range(3):
+        shop.engine.sync("erp")
+        shop.clock.advance(60)
+    assert shop.levels == {"A": 1, "é": 2}

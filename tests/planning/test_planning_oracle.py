@@ -103,13 +103,15 @@ def _plan_absent(world, out, moment):
     ]
     out.known = sum(not world.ledger[key][3] for key in scope)
     out.missing = sum(not world.ledger[key][3] for key in absent)
-    renamed = {sku for sku, _ in out.refused} - world.known_unmapped
+    strangers = {sku for sku, _ in world.mentioned} - {sku for sku, _ in world.ledger}
+    nameless = {sku for sku, _ in out.refused} | strangers
+    renamed = nameless - world.known_unmapped
     zero = world.scope == "zero" and world.proven and not world.unidentified and not renamed
     if world.scope == "zero" and not zero:
         out.kept = len(absent)
     for key in absent:
         as_of, channel, quantity, marked = world.ledger[key]
-        doubtful = zero and marked and quantity > 0 and bool(out.refused)
+        doubtful = zero and marked and quantity > 0 and bool(nameless)
         out.doubtful += doubtful
         if zero and not doubtful and key in world.levels and as_of <= moment:
             _plan(world, out, key, Decimal(0), moment, "absent", None)

@@ -79,7 +79,8 @@ def why_kept(
 ) -> str | None:
     """Why absence must not be acted on, in words; ``None`` when it may be.
 
-    :param refused: SKUs of rows that have no place in the stock table.
+    :param refused: identifiers that may be damaged names of other products: those of rows that have no place in the
+        stock table, and those of unread rows that the source never supplied.
     :param known_unmapped: identifiers that were unmapped when the absent ones were still there, so that they are
         others.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import polars as pl
@@ -37,6 +37,8 @@ _QUANTITY = batch_schema()["quantity"]
 _KEY = ["sku", "location"]
 _PLAN = [*_KEY, "old", "new", "as_of", "outcome", "cause", "part", "number"]
 _ZERO = pl.lit(Decimal(0), _QUANTITY)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @frozen
@@ -114,13 +116,14 @@ def make_plan(batch: StockBatch, levels: pl.DataFrame, ledger: Ledger, settings:
     """
     items, refused = _matched(batch.frame.with_columns(_times(batch.frame, settings)), levels, settings)
     at = positions(items, ledger.frame)
-    cause = pl.Series("cause", [PlanCause.FEED.value], dtype=_CAUSE).new_from_index(0, items.height)
+    cause = _constant(PlanCause.FEED.value, items.height, _CAUSE).alias("cause")
     items = items.hstack([*_seen(ledger.frame, at), cause])
     absence = _absence(batch, items, refused, at, ledger.frame, settings)
     zeroed = _zeroed(absence.rows, levels, settings) if absence.kept_because is None else absence.rows.clear()
     if zeroed.height:
         items = pl.concat([items, zeroed.select(items.columns)])
-    items = items.hstack([_floored(items["quantity"], settings.places).alias("new")]).with_columns(*_judged(settings))
+    items = items.hstack([_floored(items["quantity"], settings.places).alias("new")])
+    items = items.hstack(_judged(items, settings))
     rejections = _rejections(batch, refused, levels, settings)
     plan = SyncPlan(
         source=settings.source,
@@ -145,7 +148,7 @@ def _times(frame: pl.DataFrame, settings: PlanSettings) -> pl.Series:
     own = frame["as_of"]
     if not own.null_count():
         return own
-    times = pl.Series("as_of", settings.input_times, dtype=_TIME)
+    times = pl.Series("as_of", [(time - _EPOCH) // _MICROSECOND for time in settings.input_times], _TIME)
     if len(times) == 1 and own.null_count() == own.len():
         return times.new_from_index(0, own.len())
     if times.n_unique() == 1:
@@ -160,6 +163,8 @@ def _is_observed(frame: pl.DataFrame, zeroed: pl.DataFrame, settings: PlanSettin
         return False
     if not frame["as_of"].null_count():
         return True
+    if not any(given):
+        return False
     parts = frame["part"].filter(frame["as_of"].is_null()).unique()
     return all(part is not None and part < len(given) and given[part] for part in parts)
 
@@ -209,10 +214,20 @@ def _absence(
     mentioned = [refused.select(_KEY)] if refused.height else []
     if batch.mentioned is not None:
         mentioned.append(batch.mentioned.select(_KEY))
-    absence = find_absent(ledger, at, mentioned, items["location"].unique() if settings.located else None)
-    kept = why_kept(batch, refused["sku"], settings.feed, settings.evidence, settings.known_unmapped)
-    unmapped = refused.height + batch.rejections.counts[RejectionKind.UNMAPPED]
+    locations = items["location"].unique() if settings.located and at is not None else None
+    absence = find_absent(ledger, at, mentioned, locations)
+    strangers = pl.concat([refused["sku"], _strange(batch.mentioned, ledger)])
+    kept = why_kept(batch, strangers, settings.feed, settings.evidence, settings.known_unmapped)
+    unmapped = strangers.len() + batch.rejections.counts[RejectionKind.UNMAPPED]
     return evolve(absence.without_doubtful() if kept is None and unmapped else absence, kept_because=kept)
+
+
+def _strange(mentioned: pl.DataFrame | None, ledger: pl.DataFrame) -> pl.Series:
+    """Identifiers of unread rows that this source never supplied: they may be damaged names of what it did."""
+    if mentioned is None:
+        return pl.Series(dtype=pl.String)
+    skus = mentioned["sku"].drop_nulls().unique()
+    return skus.filter(~skus.is_in(ledger["sku"].implode()))
 
 
 def _zeroed(absent: pl.DataFrame, levels: pl.DataFrame, settings: PlanSettings) -> pl.DataFrame:
@@ -247,24 +262,26 @@ def _floored(quantities: pl.Series, places: int) -> pl.Series:
     return (rounded - unit.zip_with(above, unit.clear().extend_constant(Decimal(0), quantities.len()))).cast(_QUANTITY)
 
 
-def _judged(settings: PlanSettings) -> list[pl.Expr]:
+def _judged(items: pl.DataFrame, settings: PlanSettings) -> list[pl.Series]:
     """The outcome of each item, and whether it is stale for contradicting another channel."""
-    old, new, quantity, seen = pl.col("old"), pl.col("new"), pl.col("quantity"), pl.col("seen_quantity")
-    newer = (pl.col("seen_as_of") > pl.col("as_of")) | (pl.col("level_as_of") > pl.col("as_of"))
-    at_once = pl.col("seen_as_of") == pl.col("as_of")
-    conflict = (at_once & (quantity != seen) & (pl.col("seen_channel") != settings.channel.value)).fill_null(
-        value=False
-    )
+    as_of, seen_as_of, old = items["as_of"], items["seen_as_of"], items["old"]
+    newer = (seen_as_of > as_of) | (items["level_as_of"] > as_of)
+    at_once, same = seen_as_of == as_of, items["quantity"] == items["seen_quantity"]
+    conflict = at_once & ~same & (items["seen_channel"] != settings.channel.value)
     # The level may have moved since, by a sale: the same observation again must not put it back.
-    again = at_once & (quantity == seen) & old.is_not_null()
-    outcome = (
-        pl.when(newer | conflict)
-        .then(pl.lit(Outcome.STALE.value, _OUTCOME))
-        .when(again | (new == old))
-        .then(pl.lit(Outcome.UNCHANGED.value, _OUTCOME))
-        .otherwise(pl.lit(Outcome.CHANGED.value, _OUTCOME))
+    again = at_once & same & old.is_not_null() if old.null_count() else at_once & same
+    stale, unchanged, changed = (
+        _constant(outcome.value, items.height, _OUTCOME)
+        for outcome in (Outcome.STALE, Outcome.UNCHANGED, Outcome.CHANGED)
     )
-    return [outcome.alias("outcome"), (conflict & ~newer.fill_null(value=False)).alias("conflict")]
+    # A comparison with nothing is null, and null chooses the second.
+    outcome = stale.zip_with(newer | conflict, unchanged.zip_with(again | (items["new"] == old), changed))
+    contradicts = _constant(value=False, rows=items.height, kind=pl.Boolean()).zip_with(newer, conflict)
+    return [outcome.alias("outcome"), contradicts.alias("conflict")]
+
+
+def _constant(value: object, rows: int, kind: pl.DataType) -> pl.Series:
+    return pl.Series([value]).cast(kind).new_from_index(0, rows)
 
 
 def _figures(
@@ -346,15 +363,13 @@ def _counts(plan: SyncPlan, batch: StockBatch, refused: pl.DataFrame) -> RunCoun
 
 def _observed(items: pl.DataFrame, absence: Absence, settings: PlanSettings) -> pl.DataFrame:
     """What was newly said, and the marks of what was newly left out."""
-    schema = ledger_schema()
-    told = items.filter(pl.col("outcome") != Outcome.STALE.value).select(
-        *_KEY,
-        "as_of",
-        pl.lit(settings.channel.value, schema["channel"]).alias("channel"),
-        "quantity",
-        (pl.col("cause") == PlanCause.ABSENT.value).alias("absent"),
-    )
-    left_out = absence.rows.filter(~pl.col("absent"))
+    stale = items["outcome"] == Outcome.STALE.value
+    told = items.filter(~stale) if stale.any() else items
+    channel = _constant(settings.channel.value, told.height, ledger_schema()["channel"])
+    absent = told["cause"] == PlanCause.ABSENT.value
+    told = told[[*_KEY, "as_of", "quantity"]].hstack([channel.alias("channel"), absent.alias("absent")])
+    told = told[list(ledger_schema())]
+    left_out = absence.rows.filter(~absence.rows["absent"])
     if not left_out.height:
         return told
     at = positions(left_out, told.filter("absent"))
