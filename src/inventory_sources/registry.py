@@ -29,8 +29,10 @@ _STANDARD: dict[str, dict[str, str]] = {
     },
     "decoder": {
         "csv": "inventory_sources.formats:CsvDecoder",
+        "edifact_invrpt": "inventory_sources.formats:EdifactInventoryDecoder",
         "json": "inventory_sources.formats:JsonDecoder",
         "jsonl": "inventory_sources.formats:JsonLinesDecoder",
+        "x12_846": "inventory_sources.formats:X12InventoryDecoder",
     },
     "mapper": {"columns": "inventory_sources.mappers:Columns"},
     "identity": {
