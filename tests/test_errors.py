@@ -54,7 +54,7 @@ def test_message_and_guidance_are_shown_and_stored(error: type[InventorySourcesE
     [
         ("ConnectFailed FetchTimeout ServerFailed SourceMissing Truncated SinkUnavailable StoreUnavailable", "retry"),
         ("RateLimited InputIncomplete", "wait"),
-        ("AccessRefused AddressDenied SecretNotFound", "block"),
+        ("AccessRefused AddressDenied HostKeyRefused HostKeyChanged SecretNotFound", "block"),
         ("InputTooLarge EncodingInvalid HeadingInvalid StructureInvalid MappingError SinkSchemaInvalid", "stop"),
     ],
 )

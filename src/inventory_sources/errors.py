@@ -15,6 +15,8 @@ Every error names a stable ``code``, the ``phase`` it belongs to, how a sync rec
     │   ├── SourceMissing           no such file or endpoint
     │   ├── AccessRefused           credentials are wrong: waits for an edit or "Sync now"
     │   ├── AddressDenied           the address may not be reached
+    │   ├── HostKeyRefused          an SSH server's key is not pinned: nothing was sent to it
+    │   │   └── HostKeyChanged      another key is pinned
     │   ├── RateLimited             the source says when to come back
     │   ├── Truncated               the input ended early
     │   ├── InputTooLarge
@@ -58,6 +60,8 @@ __all__ = [
     "FetchError",
     "FetchTimeout",
     "HeadingInvalid",
+    "HostKeyChanged",
+    "HostKeyRefused",
     "IllegalTransition",
     "InputIncomplete",
     "InputTooLarge",
@@ -254,6 +258,23 @@ class AddressDenied(FetchError):
     code = "address_denied"
     default_recovery = Recovery.BLOCK
     default_guidance = "Use a public address; an operator may allow a private range for this source."
+
+
+class HostKeyRefused(FetchError):
+    """An SSH server showed a host key that is not pinned; nothing of the credentials was sent to it."""
+
+    code = "host_key_refused"
+    default_recovery = Recovery.BLOCK
+    default_guidance = "Pin the server's host key once its operator has confirmed the fingerprint."
+
+
+class HostKeyChanged(HostKeyRefused):
+    """An SSH server showed another host key than the pinned one: it was replaced, or someone is in between."""
+
+    code = "host_key_changed"
+    default_guidance = (
+        "Ask the server's operator why its key is another one; pin the new one only when they confirm it."
+    )
 
 
 class RateLimited(FetchError):

@@ -1,0 +1,163 @@
+"""One SSH connection to a server that proved who it is, over a socket that was judged.
+
+It is built on paramiko's ``Transport`` alone: nothing is read from ``~/.ssh``, no agent is asked and no host key is
+added. paramiko waits for some answers for ever, so each step is given its time here. This module is loaded at the
+first connection.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import paramiko
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from inventory_sources.connectors._host_keys import key_family, pinned, verify
+from inventory_sources.errors import AccessRefused, ConnectFailed, FetchError, FetchTimeout
+from inventory_sources.netguard import Resolver, dial, networks
+
+if TYPE_CHECKING:
+    from inventory_sources.connectors._sftp import SftpServer
+
+__all__ = ["sftp_channel"]
+
+_Result = TypeVar("_Result")
+
+_KEEPALIVE_SECONDS = 15
+_KINDS: dict[type, type[paramiko.PKey]] = {
+    Ed25519PrivateKey: paramiko.Ed25519Key,
+    EllipticCurvePrivateKey: paramiko.ECDSAKey,
+    RSAPrivateKey: paramiko.RSAKey,
+}
+
+
+@contextmanager
+def sftp_channel(
+    server: SftpServer, wait: Callable[[], float], resolver: Resolver, window: int
+) -> Iterator[paramiko.Channel]:
+    """A channel to the server's SFTP subsystem; the connection is closed with it.
+
+    :param wait: how many seconds the next step may take; raises when the sync is out of time or was cancelled.
+    :param window: how many bytes the server may send ahead.
+    :raises HostKeyRefused: before anything of the credentials was sent.
+    :raises FetchError: when there is no connection or the credentials are refused.
+    """
+    key = _private_key(server)
+    allowed = networks(server.allow_private)
+    with closing(dial(server.host, server.port, wait, allowed=allowed, resolver=resolver)) as connection:
+        session = _Session(server, paramiko.Transport(connection), wait)
+        with closing(session.transport):
+            session.meet()
+            session.log_in(key)
+            yield session.open(window)
+
+
+class _Session:
+    def __init__(self, server: SftpServer, transport: paramiko.Transport, wait: Callable[[], float]) -> None:
+        self.transport = transport
+        self._server = server
+        self._wait = wait
+        self._pins = pinned(server.host_key, server.host, server.port)
+        # Longer than any step may take here, so that it is ours that ends one.
+        longest = 2 * server.timeout
+        transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = longest
+        families = {pin.family for pin in self._pins}
+        options = transport.get_security_options()
+        options.key_types = sorted(options.key_types, key=lambda name: key_family(name) not in families)
+        # One pass over the bytes where a cipher and a MAC take two.
+        options.ciphers = sorted(options.ciphers, key=lambda name: "gcm" not in name)
+
+    def meet(self) -> None:
+        """Agrees on keys, then looks at whose they are."""
+        self._step("agree on keys", self.transport.start_client)
+        key = self.transport.get_remote_server_key()
+        verify(key.asbytes(), key.get_name(), self._pins, self._server.host)
+
+    def log_in(self, key: paramiko.PKey | None) -> None:
+        """Shows the key, then the password where the server wants that too or instead."""
+        user, password = self._server.username, self._server.password
+        if key:
+            self._try(lambda: self.transport.auth_publickey(user, key))
+        if password and not self.transport.is_authenticated():
+            revealed = password.reveal()
+            self._try(lambda: self.transport.auth_password(user, revealed))
+        if not self.transport.is_authenticated():
+            raise AccessRefused(f"{self._server.host} refused the login of {user!r}")
+
+    def open(self, window: int) -> paramiko.Channel:
+        """A channel to the SFTP subsystem."""
+        self.transport.set_keepalive(_KEEPALIVE_SECONDS)
+        channel = self._step("open a channel", lambda: self.transport.open_session(window_size=window))
+        self._step("start SFTP", lambda: channel.invoke_subsystem("sftp"))
+        return channel
+
+    def _try(self, login: Callable[[], object]) -> None:
+        try:
+            self._step("log in", login)
+        except AccessRefused:
+            self._wait()
+
+    def _step(self, what: str, action: Callable[[], _Result]) -> _Result:
+        seconds, late = self._wait(), threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            self.transport.close()
+
+        timer = threading.Timer(seconds, give_up)
+        timer.daemon = True
+        timer.start()
+        # Raised outside of the except: what paramiko raises may quote the server, and its frames hold the password.
+        try:
+            return action()
+        except Exception as error:  # noqa: BLE001 - paramiko hands on whatever its thread ended with
+            failed = self._failure(what, error, refused=self.transport.is_active())
+        finally:
+            timer.cancel()
+        raise FetchTimeout(f"{self._server.host} took longer than {seconds:g} s to {what}") if late.is_set() else failed
+
+    def _failure(self, what: str, error: Exception, *, refused: bool) -> FetchError:
+        # A server that hangs up at the login may have had enough of it or may be gone; the next attempt tells.
+        if isinstance(error, paramiko.BadAuthenticationType):
+            refused = True
+        if isinstance(error, paramiko.AuthenticationException) and refused:
+            return AccessRefused(f"{self._server.host} refused to {what}")
+        return ConnectFailed(f"no SSH connection to {self._server.host}: failed to {what} ({type(error).__name__})")
+
+
+def _private_key(server: SftpServer) -> paramiko.PKey | None:
+    if server.private_key is None:
+        return None
+    content = server.private_key.reveal().encode()
+    passphrase = server.passphrase.reveal().encode() if server.passphrase else None
+    key = None
+    for load in (serialization.load_ssh_private_key, serialization.load_pem_private_key):
+        key = key or _loaded(load, content, passphrase)
+    if key is None:
+        raise AccessRefused(
+            "the private key cannot be read",
+            guidance="Give it whole, as OpenSSH or PEM (Ed25519, ECDSA or RSA), with its passphrase if it has one.",
+        )
+    return key
+
+
+def _loaded(
+    load: Callable[[bytes, bytes | None], object], content: bytes, passphrase: bytes | None
+) -> paramiko.PKey | None:
+    try:
+        key = load(content, passphrase)
+        written = key.private_bytes(  # type: ignore[attr-defined]
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        ).decode()
+        return next(
+            known.from_private_key(io.StringIO(written)) for kind, known in _KINDS.items() if isinstance(key, kind)
+        )
+    except Exception:  # noqa: BLE001 - each format has its own errors, and they may quote the key
+        return None
