@@ -38,15 +38,28 @@ _READ_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
 
 
-def verified(connection: socket.socket, host: str, context: ssl.SSLContext, wait: Callable[[], float]) -> socket.socket:
+def verified(
+    connection: socket.socket,
+    host: str,
+    context: ssl.SSLContext,
+    wait: Callable[[], float],
+    *,
+    session: ssl.SSLSession | None = None,
+    end_signed: bool = False,
+) -> ssl.SSLSocket:
     """The connection under TLS, with the certificate verified for ``host`` by its name.
 
+    :param session: an earlier one of the same context, to be resumed where the server agrees.
+    :param end_signed: whether an end that the server did not sign (no ``close_notify``) is ``ssl.SSLEOFError`` when
+        read, and not the end of the data.
     :raises ConnectFailed: when it is not, or the server speaks no TLS.
     :raises FetchTimeout: when the handshake takes too long.
     """
     connection.settimeout(wait())
     try:
-        return context.wrap_socket(connection, server_hostname=host)
+        return context.wrap_socket(
+            connection, server_hostname=host, session=session, suppress_ragged_eofs=not end_signed
+        )
     except ssl.SSLCertVerificationError as error:
         raise ConnectFailed(f"the certificate of {host} is not valid: {error.verify_message}") from None
     except TimeoutError:
