@@ -26,6 +26,8 @@ _STANDARD: dict[str, dict[str, str]] = {
     "connector": {
         "file": "inventory_sources.connectors:FileConnector",
         "http": "inventory_sources.connectors:HttpConnector",
+        "sftp": "inventory_sources.connectors:SftpConnector",
+        "ftp": "inventory_sources.connectors:FtpConnector",
     },
     "decoder": {
         "csv": "inventory_sources.formats:CsvDecoder",
@@ -33,6 +35,9 @@ _STANDARD: dict[str, dict[str, str]] = {
         "json": "inventory_sources.formats:JsonDecoder",
         "jsonl": "inventory_sources.formats:JsonLinesDecoder",
         "x12_846": "inventory_sources.formats:X12InventoryDecoder",
+        "spreadsheet": "inventory_sources.formats.spreadsheet:SpreadsheetDecoder",
+        "ubl": "inventory_sources.formats:UblDecoder",
+        "xml": "inventory_sources.formats:XmlDecoder",
     },
     "mapper": {"columns": "inventory_sources.mappers:Columns"},
     "identity": {

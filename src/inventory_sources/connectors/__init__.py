@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from inventory_sources.connectors._file import FileConnector, FileTime
+from inventory_sources.connectors._copying import FileTime
+from inventory_sources.connectors._file import FileConnector
+from inventory_sources.connectors._ftp_server import FtpSecurity, FtpServer
 from inventory_sources.connectors._http import HttpConnector, HttpRequest, HttpResponse, HttpTime
+from inventory_sources.connectors._remote import FtpConnector, SftpConnector
+from inventory_sources.connectors._sftp import SftpServer
 
-__all__ = ["FileConnector", "FileTime", "HttpConnector", "HttpRequest", "HttpResponse", "HttpTime"]
+__all__ = [
+    "FileConnector",
+    "FileTime",
+    "FtpConnector",
+    "FtpSecurity",
+    "FtpServer",
+    "HttpConnector",
+    "HttpRequest",
+    "HttpResponse",
+    "HttpTime",
+    "SftpConnector",
+    "SftpServer",
+]

@@ -5,24 +5,21 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import field, frozen
 
+from inventory_sources.connectors._copying import FileTime, copy_file, file_time, head_of
 from inventory_sources.connectors._fsspec import RemoteFile, open_filesystem
 from inventory_sources.connectors._local import LocalFile
-from inventory_sources.errors import ConfigurationError, FetchError, InputIncomplete, InputTooLarge, Recovery
-from inventory_sources.payload import Evidence, Payload, Proof
+from inventory_sources.errors import ConfigurationError
+from inventory_sources.payload import Payload
 from inventory_sources.protocols.connector import Head
 from inventory_sources.secrets import Secret
-from inventory_sources.spool import read_head, spool
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from inventory_sources.connectors._looks import FileAtRest, Look
+    from inventory_sources.connectors._looks import FileAtRest
     from inventory_sources.protocols.connector import FetchContext, Fetched
 
 __all__ = ["FileConnector", "FileTime"]
@@ -40,16 +37,6 @@ _WRAPPERS = frozenset(
     "libarchive reference simplecache tar zip".split()
 )
 _WRAPPING_OPTIONS = frozenset({"fo", "fs", "target_protocol", "target_options", "remote_protocol", "remote_options"})
-
-
-class FileTime(Enum):
-    """Which time stands for the moment at which a file's stock was observed.
-
-    ``MODIFIED`` is the file's own time of change; ``FETCH`` is the moment before it was read.
-    """
-
-    MODIFIED = "modified"
-    FETCH = "fetch"
 
 
 def _text_path(path: str | os.PathLike[str]) -> str:
@@ -92,13 +79,6 @@ def _positive(instance: FileConnector, attribute: object, value: int) -> None:
         raise ConfigurationError("max_bytes must be more than 0")
 
 
-def _time(value: FileTime | str) -> FileTime:
-    try:
-        return FileTime(value)
-    except ValueError:
-        raise ConfigurationError("as_of must be modified or fetch") from None
-
-
 @frozen(kw_only=True)
 class FileConnector:
     """Copies one file, and refuses it when it changes meanwhile.
@@ -124,7 +104,7 @@ class FileConnector:
     storage_options: Mapping[str, Plain] = field(factory=dict, repr=False, validator=_valid_options)
     secrets: Mapping[str, Secret] = field(factory=dict)
     max_bytes: int = field(default=1024**3, validator=_positive)
-    as_of: FileTime = field(default=FileTime.MODIFIED, converter=_time)
+    as_of: FileTime = field(default=FileTime.MODIFIED, converter=file_time)
 
     def __attrs_post_init__(self) -> None:
         if self.filesystem in _LOCAL and (self.storage_options or self.secrets):
@@ -146,10 +126,7 @@ class FileConnector:
 
         :raises FetchError: as :meth:`fetch` would.
         """
-        file = self._file(self.locate(context))
-        size = file.look().size
-        data, complete = read_head(file.chunks())
-        return Head(file.origin, data, complete, None, size)
+        return head_of(self._file(self.locate(context)))
 
     def locate(self, context: FetchContext) -> str:
         """The path for this sync; override for names with a date in them."""
@@ -165,14 +142,7 @@ class FileConnector:
         :raises InputIncomplete: when it changed while it was read.
         :raises FetchError: when it cannot be read.
         """
-        file = self._file(path)
-        before = file.look()
-        if before.size > self.max_bytes:
-            raise InputTooLarge(f"{file.origin} has {before.size} bytes, more than {self.max_bytes}")
-        as_of = self._observed(before, file.origin)
-        spooled = spool(_unchanged(file, before), context, origin=file.origin, max_bytes=self.max_bytes)
-        evidence = Evidence(frozenset({Proof.STABLE} if before.tells_change else ()))
-        return Payload(file.origin, spooled.path, as_of, evidence, None, spooled.size, spooled.sha256)
+        return copy_file(self._file(path), context, max_bytes=self.max_bytes, as_of=self.as_of)
 
     def _file(self, path: str) -> FileAtRest:
         if path != self.path:
@@ -182,23 +152,3 @@ class FileConnector:
         revealed = {name: secret.reveal() for name, secret in self.secrets.items()}
         filesystem = open_filesystem(self.filesystem, {**self.storage_options, **revealed})
         return RemoteFile(filesystem, path, f"{self.filesystem}://{path}")
-
-    def _observed(self, look: Look, origin: str) -> datetime | None:
-        if self.as_of is FileTime.FETCH:
-            return None
-        if look.modified is None:
-            raise FetchError(
-                f"the filesystem does not tell when {origin} was changed",
-                recovery=Recovery.STOP,
-                guidance="Declare as_of='fetch'.",
-            )
-        return look.modified
-
-
-def _unchanged(file: FileAtRest, before: Look) -> Iterator[bytes]:
-    size = 0
-    for chunk in file.chunks():
-        size += len(chunk)
-        yield chunk
-    if size != before.size or file.look() != before:
-        raise InputIncomplete(f"{file.origin} changed while it was read")

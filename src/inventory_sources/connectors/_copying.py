@@ -1,0 +1,79 @@
+"""Copies a file at rest into the spool, and refuses it when it changes meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from inventory_sources.errors import ConfigurationError, FetchError, InputIncomplete, InputTooLarge, Recovery
+from inventory_sources.payload import Evidence, Payload, Proof
+from inventory_sources.protocols.connector import Head
+from inventory_sources.spool import read_head, spool
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from inventory_sources.connectors._looks import FileAtRest, Look
+    from inventory_sources.protocols.connector import FetchContext
+
+__all__ = ["FileTime", "copy_file", "file_time", "head_of"]
+
+
+class FileTime(Enum):
+    """Which time stands for the moment at which a file's stock was observed.
+
+    ``MODIFIED`` is the file's own time of change; ``FETCH`` is the moment before it was read.
+    """
+
+    MODIFIED = "modified"
+    FETCH = "fetch"
+
+
+def file_time(value: FileTime | str) -> FileTime:
+    """A converter for connectors' ``as_of``."""
+    try:
+        return FileTime(value)
+    except ValueError:
+        raise ConfigurationError("as_of must be modified or fetch") from None
+
+
+def copy_file(file: FileAtRest, context: FetchContext, *, max_bytes: int, as_of: FileTime) -> Payload:
+    """The file as it is now, in the spool.
+
+    :raises InputIncomplete: when it changed while it was read.
+    :raises FetchError: when it cannot be read.
+    """
+    before = file.look()
+    if before.size > max_bytes:
+        raise InputTooLarge(f"{file.origin} has {before.size} bytes, more than {max_bytes}")
+    observed = _observed(before, file.origin) if as_of is FileTime.MODIFIED else None
+    spooled = spool(_unchanged(file, before), context, origin=file.origin, max_bytes=max_bytes)
+    evidence = Evidence(frozenset({Proof.STABLE} if before.tells_change else ()))
+    return Payload(file.origin, spooled.path, observed, evidence, None, spooled.size, spooled.sha256)
+
+
+def head_of(file: FileAtRest) -> Head:
+    """The first bytes of the file."""
+    size = file.look().size
+    data, complete = read_head(file.chunks())
+    return Head(file.origin, data, complete, None, size)
+
+
+def _observed(look: Look, origin: str) -> datetime:
+    if look.modified is None:
+        raise FetchError(
+            f"nothing tells when {origin} was changed",
+            recovery=Recovery.STOP,
+            guidance="Declare as_of='fetch'.",
+        )
+    return look.modified
+
+
+def _unchanged(file: FileAtRest, before: Look) -> Iterator[bytes]:
+    size = 0
+    for chunk in file.chunks():
+        size += len(chunk)
+        yield chunk
+    if size != before.size or file.look() != before:
+        raise InputIncomplete(f"{file.origin} changed while it was read")
