@@ -20,7 +20,7 @@ from inventory_sources.errors import (
     StructureInvalid,
     Truncated,
 )
-from inventory_sources.formats import X12InventoryDecoder
+from inventory_sources.formats import X12InventoryDecoder, _edi
 from inventory_sources.payload import Evidence, Proof
 
 UNPROVEN = Evidence(frozenset({Proof.STABLE}))
@@ -356,3 +356,13 @@ def test_a_segment_lost_or_doubled_is_never_read_in_silence(read, stock, data):
     bent = b"~".join([*segments[:at], *[segments[at]] * times, *segments[at + 1 :]]) + b"~"
     with pytest.raises((DecodeError, Truncated)):
         read(X12InventoryDecoder(), bent)
+
+
+def test_more_rows_than_a_batch_are_all_read(read, monkeypatch):
+    monkeypatch.setattr(_edi, "_BATCH_ROWS", 3)
+    items = [segment for n in range(8) for segment in segs(f"LIN*{n}*VP*S{n} QTY*33*{n}")]
+    found = read(X12InventoryDecoder(totals="warn"), interchange([*HEAD, *items], iea01="2"))
+    assert cells(found, "LIN.VP", "QTY.33") == [(f"S{n}", str(n)) for n in range(8)]
+    assert len(found.batches) == 3
+    assert [reason for _, reason in found.damaged] == ["totals_differ"]
+    assert not found.context.evidence.proves_end

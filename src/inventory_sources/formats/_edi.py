@@ -92,16 +92,20 @@ def decode_events(read: Read, totals: Totals, payload: Payload, context: DecodeC
     from inventory_sources.formats._json_rows import batch
 
     tally, headings = Tally(payload, context, "segment"), dict[str, None]()
+    found, kept, count = Interchange(totals), list[Event](), 0
     with payload.open() as stream:
-        for event in read(stream, context, Interchange(totals)):
+        for count, event in enumerate(read(stream, context, found), 1):
             if isinstance(event, Row):
                 headings.update(dict.fromkeys(event.cells))
-                if len(headings) > _MOST_HEADINGS:
-                    raise InputTooLarge(f"there are more than {_MOST_HEADINGS} different columns")
+            if len(headings) > _MOST_HEADINGS:
+                raise InputTooLarge(f"there are more than {_MOST_HEADINGS} different columns")
+            if count <= _BATCH_ROWS:
+                kept.append(event)
     columns = {heading: (heading,) for heading in selected(context, tuple(headings))} if headings else {}
-    found = Interchange(totals)
     with payload.open() as stream:
-        events = read(stream, context, found)
+        # What fits in one batch is at hand already; anything longer is read again, so that memory stays bounded.
+        events = iter(kept) if count <= _BATCH_ROWS else read(stream, context, Interchange(totals))
+        kept = []
         while some := list(islice(events, _BATCH_ROWS)):
             rows = [event for event in some if isinstance(event, Row)]
             for event in some:

@@ -19,7 +19,7 @@ from inventory_sources.batch import RawBatch
 from inventory_sources.errors import EncodingInvalid, StructureInvalid
 from inventory_sources.formats._edi import Envelope, Interchange, decode_events, inspect_events
 from inventory_sources.formats._edi_items import Cells, Event, Item, Quantity, add, keep_agreed, read_number
-from inventory_sources.formats._segments import Limits, Marks, ended, positive, segments, split_released, texts
+from inventory_sources.formats._segments import Limits, Marks, ended, segments, split_released, texts
 from inventory_sources.formats._text import check_encoding
 from inventory_sources.payload import Payload
 from inventory_sources.protocols.decoder import DecodeContext, Inspection
@@ -84,8 +84,8 @@ class EdifactInventoryDecoder:
     rows: Literal["location", "item"] = field(default="location", validator=validators.in_(("location", "item")))
     totals: Literal["fail", "warn"] = field(default="fail", validator=validators.in_(("fail", "warn")))
     encoding: str | None = field(default=None, validator=_check_encoding)
-    max_segments: int = field(default=50_000_000, validator=positive)
-    max_segment_chars: int = field(default=16_384, validator=positive)
+    max_segments: int = field(default=50_000_000, validator=validators.ge(1))
+    max_segment_chars: int = field(default=16_384, validator=validators.ge(1))
 
     def decode(self, payload: Payload, context: DecodeContext) -> Iterator[RawBatch]:
         """Yields the rows; see the protocol.

@@ -11,21 +11,16 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import BinaryIO
 
-from attrs import Attribute, field, frozen, validators
+from attrs import field, frozen
 
 from inventory_sources.errors import EncodingInvalid, InputIncomplete, InputTooLarge, StructureInvalid, Truncated
 from inventory_sources.formats._text import resolve
 from inventory_sources.protocols.decoder import DecodeContext
 
-__all__ = ["Limits", "Marks", "ended", "positive", "segments", "split_released", "texts"]
+__all__ = ["Limits", "Marks", "ended", "segments", "split_released", "texts"]
 
 _BLOCK_BYTES = 1 << 20
 _ENCODING_ADVICE = "Declare the encoding that the sender uses, such as 'iso-8859-1', 'cp1252' or 'utf-8'."
-
-
-def positive(instance: object, attribute: Attribute[int], value: int) -> None:
-    """An attrs validator for caps."""
-    validators.ge(1)(instance, attribute, value)
 
 
 @frozen
