@@ -7,7 +7,7 @@ moment and channel that all earlier observations take over, beside the rows for 
 
 A segment is, in big-endian order: four bytes of magic, the format version (1 byte), the CRC-32 of all that follows (4),
 the sweep's channel by number or 255 for no sweep (1), its moment in microseconds since 1970 UTC (8), and an Arrow IPC
-file, compressed with Zstandard, of the columns of :func:`ledger_schema`.
+stream, compressed with Zstandard, of the columns of :func:`ledger_schema`.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class Ledger:
 
         :param observed: columns of :func:`ledger_schema`; they win over what is there, without looking at the time.
         """
-        observed = observed[list(ledger_schema())]
+        observed = observed[[*_KEY, *_FACTS]]
         after = _merge(self.frame, observed)
         if self.frame.height <= _SMALL:
             return (self, None) if after.equals(self.frame) else _anew(observed, after)
@@ -190,7 +190,7 @@ class Ledger:
 
 def _anew(observed: pl.DataFrame, after: pl.DataFrame) -> tuple[Ledger, LedgerChange]:
     """One segment for everything, in the order of the feed where it has most: the next one probably has it again."""
-    if 2 * observed.height >= after.height:
+    if after is not observed and 2 * observed.height >= after.height:
         after = _merge(observed, after)
     return Ledger(after, 1), LedgerChange(_encode(after, None), after.height, replaces=True)
 
@@ -233,7 +233,7 @@ def _encode(rows: pl.DataFrame, sweep: tuple[datetime, str] | None) -> bytes:
     if sweep is not None:
         moment, channel = (sweep[0] - _EPOCH) // timedelta(microseconds=1), _CHANNELS.index(sweep[1])
     table = BytesIO()
-    rows.write_ipc(table, compression="zstd")
+    rows.write_ipc_stream(table, compression="zstd")
     body = _SWEEP.pack(channel, moment) + table.getbuffer()
     return _HEADER.pack(_MAGIC, _VERSION, zlib.crc32(body)) + body
 
@@ -253,7 +253,7 @@ def _decode(segment: bytes, number: int) -> tuple[pl.DataFrame, tuple[datetime, 
     if zlib.crc32(body) != checksum:
         raise _unreadable(number)
     channel, moment = _SWEEP.unpack_from(body)
-    rows = pl.read_ipc(BytesIO(body[_SWEEP.size :]))
+    rows = pl.read_ipc_stream(BytesIO(body[_SWEEP.size :]))
     return rows, None if channel == _NO_SWEEP else (_EPOCH + timedelta(microseconds=moment), _CHANNELS[channel])
 
 

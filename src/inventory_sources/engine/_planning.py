@@ -367,11 +367,11 @@ def _observed(items: pl.DataFrame, absence: Absence, settings: PlanSettings) -> 
     told = items.filter(~stale) if stale.any() else items
     channel = _constant(settings.channel.value, told.height, ledger_schema()["channel"])
     absent = told["cause"] == PlanCause.ABSENT.value
-    told = told[[*_KEY, "as_of", "quantity"]].hstack([channel.alias("channel"), absent.alias("absent")])
-    told = told[list(ledger_schema())]
-    left_out = absence.rows.filter(~absence.rows["absent"])
-    if not left_out.height:
+    told = told[[*_KEY, "as_of", "quantity"]].hstack([absent.alias("absent")])
+    told = told.insert_column(3, channel.alias("channel"))  # in the order of the ledger
+    if not absence.rows.height:
         return told
+    left_out = absence.rows.filter(~absence.rows["absent"])
     at = positions(left_out, told.filter("absent"))
     if at is None:
         return told

@@ -149,8 +149,8 @@ def read_levels(source: Source, batch: StockBatch, ledger: Ledger) -> pl.DataFra
     count = max(batch.frame.height, ledger.frame.height if absence else 0)
     skus = None
     if count <= _ASK_FOR_ALL:
-        named = batch.frame["sku"].unique()
-        skus = (named.append(ledger.frame["sku"]).unique() if absence else named).to_list()
+        known = ledger.frame["sku"].to_list() if absence else []
+        skus = list(dict.fromkeys([*batch.frame["sku"].to_list(), *known]))
     with foreign_errors(SinkError, "sink", source.sink):
         return levels_frame(source.sink.levels(skus))
 

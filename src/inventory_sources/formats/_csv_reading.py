@@ -213,7 +213,7 @@ class CsvReading:
         first = self._lines.number + 1
         self._end_blanks(first)
         self._lines.number += rows
-        frame = frame.select(pl.col(str(index)).alias(name) for name, index in self._wanted.items())
+        frame = pl.DataFrame([frame[str(index)].alias(name) for name, index in self._wanted.items()])
         numbers = pl.int_range(first, first + rows, dtype=pl.Int64, eager=True)
         return self._tally.batch(frame, numbers, self._cells([(first, block)]))
 

@@ -75,7 +75,9 @@ class Shape:
             data, has_header=False, separator=separator, quote_char=None, schema=schema, columns=sorted(columns)
         )
         # Every cell is there, so null is what polars calls an empty one.
-        return frame[1:].with_columns(pl.all().fill_null(""))
+        frame = frame[1:]
+        empty = any(column.null_count() for column in frame)
+        return frame.with_columns(pl.all().fill_null("")) if empty else frame
 
 
 def _utf8(block: Block) -> bytes | None:

@@ -71,11 +71,12 @@ def read_identifiers(cells: pl.Series, what: str, steps: tuple[str, ...] = ()) -
 
     if _all_alike(cells):
         return by_distinct(cells, read, pl.String())
-    if _without(cells, _PLAIN):
+    text = str(cells.str.join("").item()).encode()
+    if text.translate(None, _PLAIN):
         odd = cells.str.contains(_NOT_PLAIN).fill_null(value=False)
         rest = by_distinct(_where(cells, odd), read, pl.String())
         return _normalised(_trimmed(_where(cells, ~odd)), steps).zip_with(~odd, rest)
-    return _normalised(_trimmed(cells), steps)
+    return _normalised(_trimmed(cells) if b" " in text else _fitting(cells), steps)
 
 
 # The same as STEPS on printable ASCII that was trimmed.
@@ -100,6 +101,10 @@ def _normalised(cells: pl.Series, steps: tuple[str, ...]) -> pl.Series:
 def _trimmed(cells: pl.Series) -> pl.Series:
     if (cells.str.starts_with(" ") | cells.str.ends_with(" ")).any():
         cells = cells.str.strip_chars(" ")
+    return _fitting(cells)
+
+
+def _fitting(cells: pl.Series) -> pl.Series:
     sizes = cells.str.len_bytes()
     fit = (sizes > 0) & (sizes <= LONGEST)
     return cells if fit.all() else _where(cells, fit)
@@ -116,9 +121,10 @@ def read_quantities(cells: pl.Series, form: QuantityFormat, negative: NegativePo
     if whole.null_count() > cells.null_count():
         rest = _where(cells, whole.is_null())
         values = values.zip_with(whole.is_not_null(), by_distinct(rest, lambda cell: read_quantity(cell, form), kind))
-    below = (values < Decimal(0)).fill_null(value=False)  # a refused cell is not below zero
+    below = values < Decimal(0)
     if negative is NegativePolicy.KEEP or not below.any():
         return values
+    below = below.fill_null(value=False)  # a refused cell is not below zero
     floor = Decimal(0) if negative is NegativePolicy.ZERO else None
     return values.zip_with(~below, constant(floor, values.len(), kind))
 
@@ -167,11 +173,6 @@ def _iso_seconds(cells: pl.Series, zone: ZoneInfo | None) -> pl.Series | None:
 
 def _all_alike(cells: pl.Series) -> bool:
     return cells.len() > 0 and cells[0] is not None and cells[0] == cells[-1] and bool(cells.eq_missing(cells[0]).all())
-
-
-def _without(cells: pl.Series, known: bytes) -> bytes:
-    """The bytes of all cells but for the ``known`` ones: faster than a regular expression."""
-    return str(cells.str.join("").item()).encode().translate(None, known)
 
 
 def _where(cells: pl.Series, mask: pl.Series) -> pl.Series:
