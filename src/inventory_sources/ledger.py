@@ -96,7 +96,7 @@ def positions(keys: pl.DataFrame, table: pl.DataFrame) -> pl.Series | None:
     import polars as pl
 
     shared = min(keys.height, table.height)
-    if all((keys[name].head(shared) == table[name].head(shared)).all() for name in _KEY):
+    if all(keys[name].head(shared).equals(table[name].head(shared)) for name in _KEY):
         if keys.height == table.height:
             return None
         return pl.int_range(shared, dtype=pl.UInt32, eager=True).extend_constant(None, keys.height - shared)

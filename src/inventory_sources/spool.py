@@ -14,6 +14,8 @@ from attrs import frozen
 from inventory_sources.errors import FetchError, InputTooLarge
 
 if TYPE_CHECKING:
+    from io import FileIO
+
     from inventory_sources.protocols.connector import FetchContext
 
 __all__ = ["HEAD_BYTES", "Spooled", "read_head", "spool"]
@@ -45,39 +47,37 @@ def spool(chunks: Iterable[bytes], context: FetchContext, *, origin: str, max_by
     :raises FetchTimeout: when the sync's deadline has passed.
     """
     context.checkpoint()
-    path = _new_file(context)
-    try:
-        return _write(path, chunks, context, origin=origin, max_bytes=max_bytes)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
-def _new_file(context: FetchContext) -> Path:
     try:
         handle, name = tempfile.mkstemp(prefix="input-", dir=context.spool)
     except OSError as error:
         raise _unwritable(error) from None
-    os.close(handle)
-    return Path(name)
+    path = Path(name)
+    try:
+        with os.fdopen(handle, "wb", buffering=0) as file:
+            size, sha256 = _write(file, chunks, context, origin=origin, max_bytes=max_bytes)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return Spooled(path, size, sha256)
 
 
-def _write(path: Path, chunks: Iterable[bytes], context: FetchContext, *, origin: str, max_bytes: int) -> Spooled:
+def _write(
+    file: FileIO, chunks: Iterable[bytes], context: FetchContext, *, origin: str, max_bytes: int
+) -> tuple[int, str]:
     digest = hashlib.sha256()
     size = 0
-    with path.open("wb", buffering=0) as file:
-        for chunk in chunks:
-            size += len(chunk)
-            if size > max_bytes:
-                raise InputTooLarge(f"{origin} has more than {max_bytes} bytes")
-            try:
-                _write_whole(file.fileno(), chunk)
-            except OSError as error:
-                raise _unwritable(error) from None
-            digest.update(chunk)
-            context.progress("fetch", "bytes", size)
-            context.checkpoint()
-    return Spooled(path, size, digest.hexdigest())
+    for chunk in chunks:
+        size += len(chunk)
+        if size > max_bytes:
+            raise InputTooLarge(f"{origin} has more than {max_bytes} bytes")
+        try:
+            _write_whole(file.fileno(), chunk)
+        except OSError as error:
+            raise _unwritable(error) from None
+        digest.update(chunk)
+        context.progress("fetch", "bytes", size)
+        context.checkpoint()
+    return size, digest.hexdigest()
 
 
 def _write_whole(handle: int, chunk: bytes) -> None:

@@ -92,7 +92,16 @@ def fetch_context(source: Source, request: IntakeRequest) -> Iterator[FetchConte
             progress=request.progress,
         )
     finally:
-        shutil.rmtree(spool, ignore_errors=True)
+        _remove(spool)
+
+
+def _remove(folder: Path) -> None:
+    try:
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+    except OSError:  # a connector made folders in it; walking them costs more than all the rest
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def take_in(source: Source, request: IntakeRequest) -> Intake:
