@@ -136,12 +136,26 @@ class Shelf(paramiko.SFTPServerInterface):
         raise AssertionError("this server would replace what is there")
 
     @staticmethod
-    def _named(name: str) -> paramiko.SFTPAttributes:
+    def _named(name: str, size: int = 1000) -> paramiko.SFTPAttributes:
         attributes = paramiko.SFTPAttributes()
         attributes.filename = name
         attributes.st_mode = 0o100644
-        attributes.st_size = 1000
+        attributes.st_size = size
         return attributes
+
+
+class Miser(Shelf):
+    """A server that gives at most 1000 bytes at once."""
+
+    SIZE = 100_000
+
+    def open(self, path: str, flags: int, attr: object) -> paramiko.SFTPHandle:
+        handle = super().open(path, flags, attr)
+        handle.readfile = io.BytesIO(content(self.SIZE))
+        given = handle.read
+        handle.read = lambda offset, length: given(offset, min(length, 1000))
+        handle.stat = lambda: self._named(path, self.SIZE)
+        return handle
 
 
 class TestHostKey:
@@ -449,6 +463,11 @@ class TestRead:
             assert whole(files, folder / "c") == b"c" * 3_000_000
             assert first + b"".join(other) == b"b" * 3_000_000
             assert len(list(files.entries(str(folder)))) == 3
+            assert files._wire._answers == {}
+
+    def test_a_server_that_gives_less_than_was_asked_for(self, by_password: Open) -> None:
+        with PasswordServer(Miser) as server, by_password(server) as files:
+            assert whole(files, "/out/stock.csv") == content(Miser.SIZE)
 
     def test_what_is_read_ahead_is_bounded(self, sshd: Sshd, opened: Open, folder: Path) -> None:
         (folder / "stock.csv").write_bytes(content(20_000_000))
