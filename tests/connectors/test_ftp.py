@@ -219,6 +219,27 @@ def test_a_wrong_password_is_refused_once(root: Path, context: FetchContext) -> 
         assert len([line for line in server.commands if line.startswith("PASS")]) == 1
 
 
+@pytest.mark.parametrize("command", ["USER", "PASS"])
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"430 No\r\n", AccessRefused),
+        (b"530 No\r\n", AccessRefused),
+        (b"550 TLS first\r\n", AccessRefused),
+        (b"332 And an account?\r\n", AccessRefused),
+        (b"421 Full\r\n", ConnectFailed),
+        (b"450 Not now\r\n", ServerFailed),
+    ],
+)
+def test_a_login_is_tried_again_only_where_that_may_help(
+    command: str, answer: bytes, error: type[FetchError], context: FetchContext
+) -> None:
+    with ScriptedServer({command: answer}) as server:
+        with pytest.raises(error) as raised, session(server, context):
+            pass
+        assert raised.value.may_pass is (error is not AccessRefused)
+
+
 def test_a_session_that_the_server_ended_fails_once_and_is_begun_anew_with_its_protection(
     authority: trustme.CA, context: FetchContext
 ) -> None:
@@ -370,6 +391,13 @@ def test_data_comes_from_the_server_s_own_address_whatever_it_names(
         assert bytes(server.received).count(b"EPSV") == (2 if extended else 1)
         assert b"PORT" not in server.received
     assert dialled == ["127.0.0.1"] * 3
+
+
+def test_a_refusal_for_now_is_no_reason_to_ask_in_the_older_way(context: FetchContext) -> None:
+    with ScriptedServer({"EPSV": b"425 Not now\r\n"}) as server, session(server, context) as files:
+        with pytest.raises(ConnectFailed, match="425"):
+            files.entries("in")
+        assert b"PASV" not in server.received
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,9 @@ class FtpSession:
                 if chunk is not None:
                     signed = self._sign_off(data)
         self._confirm(about)
-        if (not signed) if declared is None else received < declared:
+        if declared is None and not signed:
+            raise Truncated(f"what {self._server.shown} sent of {about!r} has no proper end, so it may have been cut")
+        if declared is not None and received < declared:
             raise Truncated(f"{about!r} at {self._server.shown} ended before all of it had arrived")
 
     def _greet(self) -> None:
