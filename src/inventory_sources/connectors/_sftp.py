@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SftpFiles", "SftpServer"]
 
-#: What every server must be able to give at once (section 3 of the draft).
-READ_BYTES = 32 * 1024
-
 _KINDS = {stat.S_IFREG: RemoteKind.FILE, stat.S_IFDIR: RemoteKind.FOLDER, stat.S_IFLNK: RemoteKind.LINK}
 
 
@@ -72,7 +69,7 @@ class SftpServer:
     :param allow_private: ranges such as ``10.1.0.0/16`` that may be reached although they are not public. For an
         operator to set, never for whoever names the host.
     :param max_entries: names in one folder.
-    :param prefetch: pieces of 32 KiB that are asked for ahead of the one that is read; they bound the memory of a read.
+    :param prefetch: bytes that are asked for ahead of what is read; they bound the memory of a read.
     :raises ConfigurationError: when one of these cannot be used.
     """
 
@@ -86,7 +83,7 @@ class SftpServer:
     timeout: float = field(default=30.0, validator=_positive)
     allow_private: tuple[str, ...] = field(default=(), converter=_ranges)
     max_entries: int = field(default=100_000, validator=_positive)
-    prefetch: int = field(default=64, validator=_positive)
+    prefetch: int = field(default=4 * 1024**2, validator=_positive)
 
     def __attrs_post_init__(self) -> None:
         if self.password is None and self.private_key is None:
@@ -124,8 +121,7 @@ class SftpFiles:
             context.checkpoint()
             return min(server.timeout, context.remaining())
 
-        window = max(2 * server.prefetch * READ_BYTES, 2 * 1024**2)
-        with sftp_channel(server, wait, resolver, window) as channel:
+        with sftp_channel(server, wait, resolver) as channel:
             wire = Wire(channel, server.host, wait)
             wire.greet()
             yield cls(wire, server)
@@ -151,7 +147,7 @@ class SftpFiles:
         return RemoteEntry(path, path.rpartition("/")[2], _kind(attributes), attributes.size, attributes.modified)
 
     def read(self, path: str, offset: int = 0) -> Iterator[bytes]:
-        """A file's bytes from ``offset``, in pieces of at most 32 KiB.
+        """A file's bytes from ``offset``, in pieces of at most 128 KiB.
 
         :raises Truncated: when it ends before the size that the server declared when it was opened.
         """
@@ -210,12 +206,13 @@ class SftpFiles:
         def ask(start: int, length: int) -> tuple[int, int, int]:
             return self._wire.ask(Kind.READ, handle, number(start, 8), number(length)), start, length
 
+        most = min(self._wire.read_bytes, self._server.prefetch)
         pending: deque[tuple[int, int, int]] = deque()
         ahead = offset
         try:
             while True:
-                while len(pending) < self._server.prefetch and (ahead <= declared or not pending):
-                    length = min(READ_BYTES, declared - ahead) if ahead < declared else READ_BYTES
+                while len(pending) < self._server.prefetch // most and (ahead <= declared or not pending):
+                    length = min(most, declared - ahead) if ahead < declared else most
                     pending.append(ask(ahead, length))
                     ahead += length
                 asked, start, length = pending.popleft()

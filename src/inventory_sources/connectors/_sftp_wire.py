@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Attributes", "Kind", "Status", "Wire", "number", "text", "unreadable"]
 
 _VERSION = 3
-_RECEIVE_BYTES = 128 * 1024
+_LIMITS = b"limits@openssh.com"
+# What every server must be able to give at once (section 3 of the draft), and what is asked of one that can give more.
+_READ_BYTES = 32 * 1024
+_MOST_READ_BYTES = 128 * 1024
+_RECEIVE_BYTES = 256 * 1024
 # OpenSSH sends at most 256 KiB; a longer claim is not an answer of a file server.
 _MAX_PACKET_BYTES = 256 * 1024
 
@@ -47,6 +51,8 @@ class Kind(IntEnum):
     DATA = 103
     NAME = 104
     ATTRS = 105
+    EXTENDED = 200
+    EXTENDED_REPLY = 201
 
 
 class Status(IntEnum):
@@ -86,11 +92,16 @@ class Answer:
     :raises ServerFailed: when a field goes beyond its end.
     """
 
-    def __init__(self, kind: int, body: bytes, host: str) -> None:
-        self.kind = kind
-        self._body = body
-        self._at = 0
+    def __init__(self, packet: bytes, host: str) -> None:
+        self.kind = packet[0]
+        self._packet = packet
+        self._at = 1
         self._host = host
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there are fields left."""
+        return self._at < len(self._packet)
 
     def number(self, size: int = 4) -> int:
         """The next number."""
@@ -113,7 +124,7 @@ class Answer:
         return Attributes(size, S_IFMT(mode), datetime.fromtimestamp(times[1], UTC) if times else None)
 
     def _take(self, size: int) -> bytes:
-        taken = self._body[self._at : self._at + size]
+        taken = self._packet[self._at : self._at + size]
         if len(taken) < size:
             unreadable(self._host)
         self._at += size
@@ -129,10 +140,12 @@ class Wire:
     """Numbers requests and finds their answers.
 
     :param wait: how many seconds the next bytes may take; raises when the sync is out of time or was cancelled.
+    :ivar read_bytes: how much to ask for at once.
     """
 
     def __init__(self, channel: Channel, host: str, wait: Callable[[], float]) -> None:
         self.host = host
+        self.read_bytes = _READ_BYTES
         self._channel = channel
         self._wait = wait
         self._received = bytearray()
@@ -141,7 +154,9 @@ class Wire:
         self._answers: dict[int, Answer] = {}
 
     def greet(self) -> None:
-        """Agrees on the version.
+        """Agrees on the version, and on how much may be read at once where the server tells.
+
+        The extension is described in https://github.com/openssh/openssh-portable/blob/master/PROTOCOL, section 4.8.
 
         :raises ServerFailed: when the server does not speak ours.
         """
@@ -149,6 +164,17 @@ class Wire:
         answer = self._receive()
         if answer.kind != Kind.VERSION or answer.number() < _VERSION:
             unreadable(self.host)
+        extensions = set()
+        while answer.has_more:
+            extensions.add(answer.text())
+            answer.text()
+        if _LIMITS in extensions:
+            self._limit(self.call(Kind.EXTENDED, text(_LIMITS)))
+
+    def _limit(self, answer: Answer) -> None:
+        if answer.kind == Kind.EXTENDED_REPLY:
+            _packet, most = answer.number(8), answer.number(8)
+            self.read_bytes = min(most or _READ_BYTES, _MOST_READ_BYTES)
 
     def call(self, kind: Kind, *fields: bytes) -> Answer:
         """Sends a request and waits for its answer."""
@@ -183,8 +209,7 @@ class Wire:
         size = int.from_bytes(self._bytes(4), "big")
         if not 1 <= size <= _MAX_PACKET_BYTES:
             unreadable(self.host)
-        packet = self._bytes(size)
-        return Answer(packet[0], packet[1:], self.host)
+        return Answer(self._bytes(size), self.host)
 
     def _bytes(self, size: int) -> bytes:
         while len(self._received) < size:
