@@ -110,8 +110,10 @@ def test_a_record_s_own_text_and_the_document_s_fields_are_cells(read):
     data = f'{head}<row id="A">7</row><row id="B">0</row></r>'.encode()
     assert read(decoder, data).rows == [(1, ("A", "7", "2026-03-02", "full")), (2, ("B", "0", "2026-03-02", "full"))]
     late = f'{head}<row id="A">7</row><head><day>2026-03-03</day></head></r>'.encode()
-    with pytest.raises(StructureInvalid, match="'day' stands more than once"):
+    with pytest.raises(StructureInvalid, match="'day' stands behind a record"):
         read(decoder, late)
+    with pytest.raises(StructureInvalid, match="'day' stands more than once"):
+        read(decoder, data.replace(b"</day>", b"</day><day/>"))
 
 
 def test_a_field_that_stands_twice_or_holds_elements_damages_its_record_only(read):

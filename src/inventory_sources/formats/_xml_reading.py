@@ -164,8 +164,10 @@ class RecordReader:
         again = column in self._filled
         self._filled.add(column)
         self.met.add(column)
-        if again or (self.count and column in self.tree.of_document):
-            self._fault(column, "field_repeated", "stands more than once, or behind a record")
+        if again:
+            self._fault(column, "field_repeated", "stands more than once")
+        elif self.count and column in self.tree.of_document:
+            self._fault(column, "field_repeated", "stands behind a record")
 
     def _fault(self, column: int, reason: str, fault: str) -> None:
         if column in self.tree.of_document:
