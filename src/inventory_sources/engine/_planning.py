@@ -114,7 +114,7 @@ def make_plan(batch: StockBatch, levels: pl.DataFrame, ledger: Ledger, settings:
     :param batch: its (sku, location) pairs are unique: duplicates are settled.
     :param levels: ``sku``, ``location``, ``quantity`` (Decimal or null) and ``as_of`` (UTC or null), pairs unique.
     """
-    items, refused = _matched(batch.frame.with_columns(_times(batch.frame, settings)), levels, settings)
+    items, refused = _matched(_timed(batch.frame, settings), levels, settings)
     at = positions(items, ledger.frame)
     cause = _constant(PlanCause.FEED.value, items.height, _CAUSE).alias("cause")
     items = items.hstack([*_seen(ledger.frame, at), cause])
@@ -141,6 +141,11 @@ def make_plan(batch: StockBatch, levels: pl.DataFrame, ledger: Ledger, settings:
     _hold(plan, settings)
     plan.counts = _counts(plan, batch, refused)
     return Planned(plan, _observed(items, absence, settings))
+
+
+def _timed(frame: pl.DataFrame, settings: PlanSettings) -> pl.DataFrame:
+    times = _times(frame, settings)
+    return frame.clone().replace_column(frame.get_column_index("as_of"), times)
 
 
 def _times(frame: pl.DataFrame, settings: PlanSettings) -> pl.Series:
@@ -288,7 +293,7 @@ def _figures(
     items: pl.DataFrame, batch: StockBatch, refused: pl.DataFrame, absence: Absence, settings: PlanSettings
 ) -> PlanFigures:
     changed, positive = items["outcome"] == Outcome.CHANGED.value, items["old"] > Decimal(0)
-    zeroed = changed & positive & (items["new"] <= Decimal(0))
+    zeroed = int((changed & positive & (items["new"] <= Decimal(0))).sum()) if changed.any() else 0
     return PlanFigures(
         rows=batch.rows,
         matched=batch.mapped_rows - refused.height,
@@ -297,7 +302,7 @@ def _figures(
         items=items.height,
         changed=int(changed.sum()),
         nonzero=int(positive.sum()),
-        zeroed=int(zeroed.sum()),
+        zeroed=zeroed,
         missing=absence.missing,
         snapshot=settings.feed.scope is FeedScope.SNAPSHOT,
     )
@@ -348,7 +353,9 @@ def _hold(plan: SyncPlan, settings: PlanSettings) -> None:
 def _counts(plan: SyncPlan, batch: StockBatch, refused: pl.DataFrame) -> RunCounts:
     rejected = batch.rejections.counts
     outcomes = dict(plan.frame["outcome"].value_counts().iter_rows())
-    changed = plan.frame["outcome"] == Outcome.CHANGED.value
+    updated = 0
+    if Outcome.CHANGED.value in outcomes:
+        updated = plan.frame["sku"].filter(plan.frame["outcome"] == Outcome.CHANGED.value).n_unique()
     return RunCounts(
         rows=batch.rows,
         mapped=batch.mapped_rows - refused.height,
@@ -356,7 +363,7 @@ def _counts(plan: SyncPlan, batch: StockBatch, refused: pl.DataFrame) -> RunCoun
         invalid=rejected[RejectionKind.INVALID],
         duplicate=rejected[RejectionKind.DUPLICATE] + batch.superseded,
         items=plan.frame.height,
-        products_updated=plan.frame["sku"].filter(changed).n_unique(),
+        products_updated=updated,
         **{outcome.value: outcomes.get(outcome.value, 0) for outcome in Outcome},
     )
 

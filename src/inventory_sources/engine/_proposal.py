@@ -136,7 +136,7 @@ def _known(catalog: Catalog | None) -> Callable[[Sequence[str]], Collection[str]
 
 
 def _refuse_locations(source: Source, batch: StockBatch, traits: SinkTraits) -> None:
-    if not traits.locations and (batch.frame["location"] != "").any():
+    if not traits.locations and batch.frame["location"].max():  # the empty one comes first
         raise SinkSchemaInvalid(
             f"source {source.name!r} tells locations apart and its stock table does not",
             guidance="Declare the sink's location column, or sum the locations: map no location and sum duplicates.",

@@ -106,8 +106,10 @@ def _trimmed(cells: pl.Series) -> pl.Series:
 
 def _fitting(cells: pl.Series) -> pl.Series:
     sizes = cells.str.len_bytes()
-    fit = (sizes > 0) & (sizes <= LONGEST)
-    return cells if fit.all() else _where(cells, fit)
+    shortest, longest = sizes.min(), sizes.max()
+    if isinstance(shortest, int) and isinstance(longest, int) and shortest > 0 and longest <= LONGEST:
+        return cells
+    return _where(cells, (sizes > 0) & (sizes <= LONGEST))
 
 
 def read_quantities(cells: pl.Series, form: QuantityFormat, negative: NegativePolicy) -> pl.Series:
@@ -121,10 +123,10 @@ def read_quantities(cells: pl.Series, form: QuantityFormat, negative: NegativePo
     if whole.null_count() > cells.null_count():
         rest = _where(cells, whole.is_null())
         values = values.zip_with(whole.is_not_null(), by_distinct(rest, lambda cell: read_quantity(cell, form), kind))
-    below = values < Decimal(0)
-    if negative is NegativePolicy.KEEP or not below.any():
+    lowest = values.min()
+    if negative is NegativePolicy.KEEP or not isinstance(lowest, Decimal) or lowest >= 0:
         return values
-    below = below.fill_null(value=False)  # a refused cell is not below zero
+    below = (values < Decimal(0)).fill_null(value=False)  # a refused cell is not below zero
     floor = Decimal(0) if negative is NegativePolicy.ZERO else None
     return values.zip_with(~below, constant(floor, values.len(), kind))
 
