@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
 from attrs import frozen
 
-__all__ = ["CELL_ERROR", "Refused", "SheetRow", "cell_name", "identifier_text", "repaired", "shown", "value_text"]
+__all__ = [
+    "CELL_ERROR",
+    "Refused",
+    "SheetRow",
+    "cell_name",
+    "column_texts",
+    "identifier_text",
+    "repaired",
+    "shown",
+    "value_text",
+]
 
 #: A row's number and its cells, from the sheet's first column read on.
 SheetRow = tuple[int, list[Any]]
@@ -21,6 +32,7 @@ CELL_ERROR = object()
 #: Whole numbers from here on have more digits than a spreadsheet keeps.
 _EXACT = 10**15
 _SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{2,}")
+_SUSPECT = re.compile(r"#|Err:|[eE]\+")
 _ERROR_TEXT = re.compile(r"#(?:N/A|DIV/0!|REF!|VALUE!|NAME\?|NUM!|NULL!|SPILL!|CALC!)|Err:[0-9]{3}")
 
 
@@ -98,6 +110,19 @@ def identifier_text(value: object) -> str | Refused:
     if isinstance(value, date | time):
         return Refused("identifier_date", f"holds the date {value}, which may have been typed as something else")
     return _other(value)
+
+
+def column_texts(column: list[Any], read: Callable[[object], str | Refused]) -> list[Any]:
+    """Each cell of a column as ``read`` gives it; columns of plain text and of whole numbers at once."""
+    types = set(map(type, column))
+    if types == {str} and not _SUSPECT.search("\n".join(column)):
+        return column
+    if read is value_text and types == {float} and min(column) > -_EXACT and max(column) < _EXACT:
+        with suppress(ValueError):  # not a number
+            whole = list(map(int, column))
+            if whole == column:
+                return list(map(str, whole))
+    return list(map(read, column))
 
 
 def repaired(rule: str) -> Callable[[object], str | Refused]:

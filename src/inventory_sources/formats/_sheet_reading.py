@@ -24,6 +24,7 @@ from inventory_sources.formats._cells import (
     Refused,
     SheetRow,
     cell_name,
+    column_texts,
     identifier_text,
     repaired,
     shown,
@@ -161,7 +162,7 @@ def _filled(sheet: Any, left: int, errors: set[tuple[int, int]]) -> Iterator[She
             number += 1
             for at in by_row.get(number, ()) if by_row else ():
                 cells[at] = CELL_ERROR
-            if cells.count("") != len(cells):
+            if cells[0] != "" or cells.count("") != len(cells):
                 yield number, cells
 
 
@@ -227,10 +228,7 @@ class SheetReading:
 
     def _batch(self, rows: list[SheetRow]) -> RawBatch:
         good = self._of_right_width(rows)
-        columns = {
-            name: list(map(read, [cells[at] if at < len(cells) else "" for _, cells in good]))
-            for name, (at, read) in self._wanted.items()
-        }
+        columns = {name: column_texts(_column(good, at), read) for name, (at, read) in self._wanted.items()}
         refused = self._refuse(good, columns)
         kept = [at for at in range(len(good)) if at not in refused] if refused else range(len(good))
         frame = pl.DataFrame(
@@ -247,8 +245,9 @@ class SheetReading:
         good, width = [], len(self._headings)
         for row in rows:
             number, cells = row
-            for blank in range(self._last + 1, number):
-                self._tally.reject(_blank(blank) if self._tally.keeps_more else None)
+            if number != self._last + 1:
+                for blank in range(self._last + 1, number):
+                    self._tally.reject(_blank(blank) if self._tally.keeps_more else None)
             self._last = number
             if len(cells) > width and cells[width:].count("") != len(cells) - width:
                 self._tally.reject(self._too_wide(number, cells) if self._tally.keeps_more else None)
@@ -285,6 +284,14 @@ class SheetReading:
 
     def _cells(self, rows: Mapping[int, Sequence[object]], number: int) -> dict[str, str | None]:
         return self._named(rows[number][: len(self._headings)])
+
+
+def _column(rows: Sequence[SheetRow], at: int) -> list[Any]:
+    """The cells of a column; a row may be shorter."""
+    try:
+        return [cells[at] for _, cells in rows]
+    except IndexError:
+        return [cells[at] if at < len(cells) else "" for _, cells in rows]
 
 
 def _blank(number: int) -> Damage:

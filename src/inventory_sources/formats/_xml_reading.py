@@ -128,8 +128,10 @@ class RecordReader:
         path = self._path
         if len(path) > self.decoder.max_depth:
             raise InputTooLarge(f"line {self.line}: elements are nested more than {self.decoder.max_depth} deep")
-        self._note_names((name,))
-        self._note_names(attributes)
+        if name not in self._names:
+            self._note_name(name)
+        if attributes and not self._names.issuperset(attributes):
+            self._note_names(attributes)
         above = path[-1]
         node = above.child(name) if above is not None else None
         path.append(node)
@@ -142,10 +144,12 @@ class RecordReader:
             self._begin_record()
         elif not self.count and len(path) > len(self.deepest) + 1:
             self.deepest = [step.name for step in path[1:] if step]
-        self._take_attributes(node, attributes)
+        if attributes and node.attributes:
+            self._take_attributes(node, attributes)
         if node.column is not None:
             self._claim(node.column)
-            self._text, self._chars = (None, 0) if attributes.get(_NIL) in ("true", "1") else ([], 0)
+            nil = attributes and attributes.get(_NIL) in ("true", "1")
+            self._text, self._chars = None if nil else [], 0
 
     def _begin_record(self) -> None:
         self.count += 1
@@ -153,7 +157,7 @@ class RecordReader:
         self._row, self._faults, self._filled = self._document.copy(), {}, set()
 
     def _take_attributes(self, node: Node, attributes: Mapping[str, str]) -> None:
-        for name, value in attributes.items() if node.attributes else ():
+        for name, value in attributes.items():
             column = node.columns(name)
             if column is not None:
                 self._claim(column)
@@ -193,16 +197,18 @@ class RecordReader:
             self.records.append((self.count, self._line, self._row, self._faults))
             self._row = self._document
 
-    def _note_names(self, found: Iterable[str]) -> None:
+    def _note_names(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._note_name(name)
+
+    def _note_name(self, name: str) -> None:
         # expat keeps every name that it has met.
-        for name in found:
-            if name not in self._names:
-                self._names.add(name)
-                if len(self._names) > _MOST_NAMES:
-                    raise InputTooLarge(f"line {self.line}: there are more than {_MOST_NAMES} different names")
+        self._names.add(name)
+        if len(self._names) > _MOST_NAMES:
+            raise InputTooLarge(f"line {self.line}: there are more than {_MOST_NAMES} different names")
 
     def _take_namespace(self, prefix: str | None, uri: str | None) -> None:
-        self._note_names((f"xmlns:{prefix or ''}={uri or ''}",))
+        self._note_name(f"xmlns:{prefix or ''}={uri or ''}")
 
     def _refuse_doctype(self, *_: object) -> NoReturn:
         raise StructureInvalid(
