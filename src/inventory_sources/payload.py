@@ -49,7 +49,7 @@ class Evidence:
 
     @classmethod
     def all_of(cls, parts: Iterable[Evidence]) -> Evidence:
-        """The evidence for several parts together: all of it where each part proves its end, else what holds for each."""
+        """For several parts together: all of it where each part proves its end, else what holds for each."""
         found = list(parts)
         if not found:
             return cls()
