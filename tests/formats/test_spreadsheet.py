@@ -33,6 +33,7 @@ from inventory_sources.registry import Registry
 from tests.engine.conftest import Shop
 from tests.formats.workbooks import (
     MAIN,
+    SPACES,
     compound,
     ods,
     ods_of,
@@ -328,6 +329,15 @@ def test_a_zip_file_that_is_no_workbook_or_damaged_is_refused(read, write):
     for data in (whole + b"\0", whole + whole):
         with pytest.raises(StructureInvalid):
             read(STOCK, data)
+
+
+def test_a_document_type_in_a_workbook_is_refused(read):
+    declared = '<!DOCTYPE r [<!ENTITY q "5">]>'
+    with pytest.raises(StructureInvalid, match="document type"):
+        read(STOCK, zipped(xlsx_parts({"Stock": declared + sheet_xml(ROWS)})))
+    content = f"{declared}<office:document-content {SPACES}/>"
+    with pytest.raises(StructureInvalid, match="document type"):
+        read(STOCK, zipped({"content.xml": content}))
 
 
 def test_an_encrypted_workbook_is_named_so(read):

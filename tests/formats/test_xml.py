@@ -145,6 +145,8 @@ def test_a_field_that_stands_twice_or_holds_elements_damages_its_record_only(rea
         (b'<stock><row a="1" a="2"/></stock>', "duplicate attribute"),
         (b"<stock><x:row/></stock>", "unbound prefix"),
         (b"<stock>&nbsp;</stock>", "undefined entity"),
+        (b"<!DOCTYPE stock>" + document(row("A", 1)), "document type declaration"),
+        (b'<!DOCTYPE r [<!ENTITY q "5">]>' + document(row("A", 1)).replace(b"1", b"&q;"), "document type declaration"),
     ],
 )
 def test_a_document_of_another_shape_is_an_error_and_never_an_empty_feed(read, data, told):
