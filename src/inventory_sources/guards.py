@@ -67,7 +67,8 @@ class ShrunkFeed:
 class MassZero:
     """Holds when too many SKUs would be zeroed, or are missing from a snapshot.
 
-    :param share: of the levels above zero now, and of the SKUs this source supplied before.
+    :param share: of the levels above zero (for a partial feed, of all that the source has supplied), and of the SKUs
+        this source supplied before.
     :param count: as a number, whatever the share.
     :param at_least: fewer are always let pass; raise it for shops of a few SKUs.
     """
@@ -91,7 +92,10 @@ class MassZero:
 
 @frozen
 class MassChange:
-    """Holds when more than ``share`` of the items would change, once there was a complete run."""
+    """Holds when more than ``share`` of the items would change, once there was a completed run.
+
+    The items of a snapshot are its own; those of a partial feed all that the source has supplied.
+    """
 
     share: float = field(default=0.5, validator=_share)
     at_least: int = field(default=1, validator=_count)
@@ -99,14 +103,15 @@ class MassChange:
     def judge(self, figures: PlanFigures) -> Verdict | None:
         """An objection, or ``None``."""
         few = figures.changed < max(self.at_least, 1)
-        if figures.baseline_rows is None or few or not _above(figures.changed, figures.items, self.share):
+        whole = figures.items if figures.snapshot else max(figures.items, figures.known)
+        if figures.baseline_rows is None or few or not _above(figures.changed, whole, self.share):
             return None
-        return _hold(self, f"{figures.changed} of {figures.items} levels would change at once.")
+        return _hold(self, f"{figures.changed} of {whole} levels would change at once.")
 
 
 @frozen
 class LowMatch:
-    """Holds when fewer than ``share`` of the rows belong to a known product, before there was a complete run."""
+    """Holds when fewer than ``share`` of the rows belong to a known product, before there was a completed run."""
 
     share: float = field(default=0.5, validator=_share)
 

@@ -79,12 +79,12 @@ class PlanFigures:
 
     :param rows: rows read from the feed.
     :param matched: rows whose product is known.
-    :param baseline_rows: rows of the last complete run; ``None`` before the first.
+    :param baseline_rows: rows of the last completed run; ``None`` before the first.
     :param known: (SKU, location) pairs this source supplied before, at the locations of a snapshot, but for those that
         the last applied snapshot had left out already; 0 before the first run.
     :param items: items planned.
     :param changed: items whose level would change.
-    :param nonzero: items whose level is above zero now.
+    :param nonzero: items whose level is above zero now; for a partial feed, at least those of all that was supplied.
     :param zeroed: items that would go from above zero to zero or below.
     :param missing: known pairs that a snapshot does not mention; 0 for a partial feed.
     :param snapshot: whether the feed claims to carry everything.

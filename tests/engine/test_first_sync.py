@@ -9,7 +9,7 @@ import pytest
 
 from inventory_sources import Columns, Feed, JsonDecoder, SyncStatus
 from inventory_sources.batch import RejectionKind
-from inventory_sources.errors import SourceExists, SourceNotFound
+from inventory_sources.errors import ConfigurationError, SourceExists, SourceNotFound
 from inventory_sources.plan import Outcome
 from inventory_sources.run import RunResult, Trigger
 from inventory_sources.status import Reason
@@ -176,3 +176,30 @@ def test_progress_is_told_and_a_broken_callback_breaks_nothing(shop: Shop) -> No
     shop.engine.add_source(shop.source())
     assert shop.engine.sync("erp", progress=tell).result is RunResult.COMPLETED
     assert {stage for stage, _, _ in told} >= {"fetch", "decode", "map", "apply"}
+
+
+def test_a_registered_source_may_stand_for_its_name(shop: Shop) -> None:
+    shop.stock(A=1, B=1, C=1)
+    shop.feed(GOOD)
+    source = shop.source()
+    with pytest.raises(SourceNotFound):
+        shop.engine.sync(source)
+    shop.engine.add_source(source)
+    assert shop.engine.sync(source).products_updated == 3
+
+
+def test_a_function_may_map_identifiers(shop: Shop) -> None:
+    shop.stock(A=1)
+    mapper = Columns(identity=lambda skus: {sku: sku.removeprefix("ART-") for sku in skus})
+    shop.add("sku,quantity\nART-A,8\n", mapper=mapper)
+    assert shop.engine.sync("erp").products_updated == 1
+    with pytest.raises(ConfigurationError):
+        Columns(identity=7)
+
+
+def test_rows_beyond_those_listed_are_counted_and_said(shop: Shop) -> None:
+    shop.stock(A=1)
+    shop.add("sku,quantity\nA,1\n" + "".join(f"X{number},1\n" for number in range(10_001)))
+    run = shop.engine.sync("erp")
+    assert run.counts.unmapped == 10_001
+    assert run.warnings == ("10000 of 10001 unmapped rows are listed; all of them are counted",)

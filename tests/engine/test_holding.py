@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from inventory_sources import SyncStatus
+from inventory_sources import Feed, SyncStatus
 from inventory_sources.errors import ApprovalInvalid
-from inventory_sources.guards import default_guards
+from inventory_sources.guards import LowMatch, default_guards
 from inventory_sources.run import RunResult
 from inventory_sources.status import Reason
 
@@ -148,3 +148,26 @@ def test_a_first_sync_that_matches_little_is_held(shop: Shop) -> None:
     shop.stock(A=5)
     shop.add("sku,quantity\nA,5\nX,1\nY,1\n", guards=default_guards())
     assert shop.engine.sync("erp").result is RunResult.HELD
+
+
+def test_a_few_rows_of_a_partial_feed_are_measured_by_all_that_was_supplied(shop: Shop) -> None:
+    shop.stock(**dict.fromkeys(SKUS, 10))
+    connector = shop.add(feed(), guards=default_guards(), feed=Feed.partial())
+    assert shop.engine.sync("erp").result is RunResult.COMPLETED
+    connector.inputs = ["sku,quantity\nS00,0\nS01,4\n"]
+    assert shop.engine.sync("erp").products_updated == 2
+    connector.inputs = ["sku,quantity\nS02,0\nS03,0\nS04,0\n"]
+    assert shop.engine.sync("erp").result is RunResult.HELD
+    assert shop.levels["S02"] == 10
+
+
+def test_a_low_match_holds_a_first_partial_feed_and_no_later_one(shop: Shop) -> None:
+    shop.stock(A=5, B=5, C=5, D=5)
+    few = "sku,quantity\nA,4\nX,1\nY,1\n"
+    connector = shop.add(few, guards=(LowMatch(),), feed=Feed.partial())
+    held = shop.engine.sync("erp")
+    assert held.result is RunResult.HELD
+    shop.engine.approve("erp", held.digest or "")
+    assert shop.engine.run_due()[0].result is RunResult.COMPLETED
+    connector.inputs = [few.replace("A,4", "A,3")]
+    assert shop.engine.sync("erp").products_updated == 1

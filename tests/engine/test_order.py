@@ -34,6 +34,11 @@ def test_a_confirmed_level_is_not_undone_by_a_late_older_one(shop: Shop) -> None
         (0, 0, 1),
     ]
     assert all(run.result is RunResult.COMPLETED for run in runs)
+    assert [run.warnings for run in runs] == [
+        (),
+        (),
+        ("1 quantities were observed earlier than those already known, which were kept",),
+    ]
 
 
 def test_the_same_observation_again_does_not_take_back_a_sale(shop: Shop) -> None:

@@ -166,17 +166,19 @@ class SyncEngine:
 
     # Syncing
 
-    def sync(self, name: str, *, progress: Callable[[str, str, int], None] | None = None) -> SyncRun:
+    def sync(self, source: str | Source, *, progress: Callable[[str, str, int], None] | None = None) -> SyncRun:
         """Syncs a source now, in this thread; starts its retry ladder anew.
 
         While the source is syncing already, that run is given back, still going on.
 
+        :param source: a registered source, or its name.
         :param progress: called with stage, unit (``bytes``, ``rows``, ``items``) and count as the sync goes on.
-        :raises SourceNotFound: when there is none of this name.
+        :raises SourceNotFound: when it is not registered.
         :raises NotPortable: when only another process can build it.
         :raises LeaseLost: when the source was edited, deleted or taken over meanwhile.
         """
         use_columns()
+        name = source.name if isinstance(source, Source) else source
         stored = self._store.get(name)
         try:
             self._sources.built(stored)

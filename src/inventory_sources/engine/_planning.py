@@ -130,10 +130,10 @@ def make_plan(batch: StockBatch, levels: pl.DataFrame, ledger: Ledger, settings:
         config_version=settings.config_version,
         frame=items[_PLAN],
         counts=RunCounts(),
-        figures=_figures(items, batch, refused, absence, settings),
+        figures=_figures(items, batch, refused, absence, _reach(ledger.frame, settings)),
         evidence=settings.evidence,
         rejections=rejections,
-        warnings=tuple(_warnings(items, absence, settings)),
+        warnings=(*_warnings(items, absence, settings), *_unlisted(rejections)),
         origins=batch.origins,
         as_of=_one_time(items["as_of"]),
         observed=_is_observed(batch.frame, zeroed, settings),
@@ -289,22 +289,41 @@ def _constant(value: object, rows: int, kind: pl.DataType) -> pl.Series:
     return pl.Series([value]).cast(kind).new_from_index(0, rows)
 
 
+@frozen
+class _Reach:
+    """What a feed's figures are measured by, beside the feed.
+
+    :param supplied: for a partial feed, levels above zero in all that the source has supplied: the few rows of one
+        feed are no measure of the shop.
+    """
+
+    snapshot: bool
+    baseline_rows: int | None
+    supplied: int
+
+
+def _reach(ledger: pl.DataFrame, settings: PlanSettings) -> _Reach:
+    snapshot = settings.feed.scope is FeedScope.SNAPSHOT
+    supplied = 0 if snapshot else int(((ledger["quantity"] > Decimal(0)) & ~ledger["absent"]).sum())
+    return _Reach(snapshot, settings.baseline_rows, supplied)
+
+
 def _figures(
-    items: pl.DataFrame, batch: StockBatch, refused: pl.DataFrame, absence: Absence, settings: PlanSettings
+    items: pl.DataFrame, batch: StockBatch, refused: pl.DataFrame, absence: Absence, reach: _Reach
 ) -> PlanFigures:
     changed, positive = items["outcome"] == Outcome.CHANGED.value, items["old"] > Decimal(0)
     zeroed = int((changed & positive & (items["new"] <= Decimal(0))).sum()) if changed.any() else 0
     return PlanFigures(
         rows=batch.rows,
         matched=batch.mapped_rows - refused.height,
-        baseline_rows=settings.baseline_rows,
+        baseline_rows=reach.baseline_rows,
         known=absence.known,
         items=items.height,
         changed=int(changed.sum()),
-        nonzero=int(positive.sum()),
+        nonzero=max(int(positive.sum()), reach.supplied),
         zeroed=zeroed,
         missing=absence.missing,
-        snapshot=settings.feed.scope is FeedScope.SNAPSHOT,
+        snapshot=reach.snapshot,
     )
 
 
@@ -314,6 +333,9 @@ def _warnings(items: pl.DataFrame, absence: Absence, settings: PlanSettings) -> 
         unit = f"{settings.places} decimal places" if settings.places else "whole units"
         yield f"{floored} quantities were floored to {unit}, which is what the stock table keeps"
     conflicts = int(items["conflict"].sum())
+    older = int((items["outcome"] == Outcome.STALE.value).sum()) - conflicts
+    if older:
+        yield f"{older} quantities were observed earlier than those already known, which were kept"
     if conflicts:
         yield (
             f"{conflicts} quantities contradict those that another channel gave for the same moment; "
@@ -329,6 +351,15 @@ def _warnings(items: pl.DataFrame, absence: Absence, settings: PlanSettings) -> 
             f"{absence.doubtful} items that went missing earlier were kept, because identifiers that answer to no "
             "product may be theirs"
         )
+
+
+def _unlisted(rejections: RejectionLog) -> Iterator[str]:
+    for kind, count in rejections.counts.items():
+        listed = (
+            sum(1 for rejection in rejections.kept if rejection.kind is kind) if count > rejections.limit else count
+        )
+        if listed < count:
+            yield f"{listed} of {count} {kind.value} rows are listed; all of them are counted"
 
 
 def _verdict(guard: Guard, figures: PlanFigures) -> Verdict | None:

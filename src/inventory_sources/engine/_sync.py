@@ -26,7 +26,6 @@ from inventory_sources.errors import (
     StoreError,
     SyncCancelled,
 )
-from inventory_sources.feed import FeedScope
 from inventory_sources.plan import SyncPlan, VerdictAction
 from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.connector import Progress
@@ -129,8 +128,7 @@ class Sync:
 
     def _succeed(self, intake: Intake, background: Background, proposal: Proposal, applied: SyncPlan) -> Ending:
         run = evolve(self._record(intake, applied), result=RunResult.COMPLETED)
-        whole = self.source.feed.scope is FeedScope.SNAPSHOT
-        event = Succeed(run.id, run.epoch, baseline_rows=intake.rows if whole else None, cursor=intake.cursor)
+        event = Succeed(run.id, run.epoch, baseline_rows=intake.rows, cursor=intake.cursor)
         ledger = proposal.ledger_change(background.ledger, applied)
 
         def extras(state: SourceState) -> StateChange:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ from inventory_sources.batch import RawBatch, StockBatch
 from inventory_sources.errors import ConfigurationError
 from inventory_sources.headings import find, fold
 from inventory_sources.mappers._identifiers import STEPS
-from inventory_sources.mappers._identity import EqualSku, Identity, TableIdentity
+from inventory_sources.mappers._identity import CallableIdentity, EqualSku, Identity, TableIdentity
 from inventory_sources.mappers._times import ISO8601
 from inventory_sources.protocols.mapper import DuplicatePolicy, MapContext
 from inventory_sources.quantities import NegativePolicy, QuantityFormat
@@ -24,9 +24,15 @@ def _quantity_format(value: QuantityFormat | str) -> QuantityFormat:
     return QuantityFormat.of(value) if isinstance(value, str) else value
 
 
-def _identity(value: Identity | Mapping[str, str]) -> EqualSku | TableIdentity:
+def _identity(
+    value: Identity | Mapping[str, str] | Callable[[Sequence[str]], Mapping[str, str]],
+) -> EqualSku | TableIdentity:
     if isinstance(value, Mapping):
         return TableIdentity(dict(value))
+    if not hasattr(value, "translate"):
+        if callable(value):
+            return cast("EqualSku | TableIdentity", CallableIdentity(value))
+        raise ConfigurationError("identity must be a table, a function of identifiers, or an object with `translate`")
     # Any identity will do; the field's type names those that a stored source can have.
     return cast("EqualSku | TableIdentity", value)
 
