@@ -203,3 +203,24 @@ def test_rows_beyond_those_listed_are_counted_and_said(shop: Shop) -> None:
     run = shop.engine.sync("erp")
     assert run.counts.unmapped == 10_001
     assert run.warnings == ("10000 of 10001 unmapped rows are listed; all of them are counted",)
+
+
+@pytest.mark.parametrize("text", ["sku,qty,note\nE1, 009.50 ,hello\n", 'sku,qty,note\nE1, 009.50 ,"hello"\n'])
+def test_a_row_without_a_product_is_listed_as_it_was_read(shop: Shop, text: str) -> None:
+    shop.stock(A=1)
+    shop.add(text, mapper=Columns("sku", "qty", identity={"E1": "P1"}))
+    (stored,) = shop.engine.rejections(shop.engine.sync("erp"))
+    assert stored.rejection.cells == {"sku": "E1", "qty": " 009.50 ", "note": "hello"}
+    assert (stored.rejection.reason, stored.rejection.place.number) == ("unknown_sku", 2)
+
+
+def test_a_record_without_a_product_is_listed_as_it_was_given(shop: Shop) -> None:
+    class Erp:
+        def fetch(self, context: object) -> list[dict[str, object]]:
+            return [{"sku": "A", "quantity": 8}, {"sku": "Z", "quantity": Decimal("2.50")}]
+
+    shop.stock(A=5)
+    shop.engine.add_source(shop.source(Erp(), decoder=None))
+    (stored,) = shop.engine.rejections(shop.engine.sync("erp"))
+    assert stored.rejection.cells == {"sku": "Z", "quantity": "2.50"}
+    assert stored.rejection.place.number == 2

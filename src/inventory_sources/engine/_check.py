@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from attrs import Factory, evolve, frozen
 
-from inventory_sources.engine._intake import Intake, IntakeRequest, fetch_context, foreign_errors, take_in
+from inventory_sources.engine._intake import IntakeRequest, fetch_context, foreign_errors, take_in
 from inventory_sources.engine._proposal import Background, propose
 from inventory_sources.errors import DecodeError, FetchError, InventorySourcesError
 from inventory_sources.headings import fold
@@ -130,5 +130,5 @@ def _inspect(source: Source, head: Head) -> CheckReport:
 
 
 def _dry_plan(source: Source, request: IntakeRequest, background: Background) -> SyncPlan:
-    intake: Intake = take_in(source, request)
-    return propose(source, intake, background).plan
+    with take_in(source, request) as intake:
+        return propose(source, intake, background).plan

@@ -161,8 +161,8 @@ class SyncEngine:
         :raises InventorySourcesError: when the feed cannot be taken in.
         """
         made, state = self._resolve(source)
-        intake = take_in(made, self._request(made, state.cursor))
-        return propose(made, intake, Background.read(self._store, made.name, state)).plan
+        with take_in(made, self._request(made, state.cursor)) as intake:
+            return propose(made, intake, Background.read(self._store, made.name, state)).plan
 
     # Syncing
 

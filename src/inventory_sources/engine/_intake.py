@@ -55,12 +55,37 @@ class IntakeRequest:
     cancelled: Callable[[], bool] = lambda: False
 
 
+@define
+class RowCells:
+    """Finds the raw cells of the few rows that are asked for, in what was read."""
+
+    _batches: list[tuple[int, int, int, Callable[[int], Mapping[str, str | None]]]] = Factory(list)
+
+    def add(self, part: int, raw: RawBatch) -> None:
+        """Rows of a batch; numbers rise within a part."""
+        if raw.frame.height:
+            self._batches.append((part, raw.numbers[0], raw.numbers[-1], raw.cells or _kept(raw)))
+
+    def of(self, part: int, number: int) -> Mapping[str, str | None] | None:
+        """The row's cells by heading, or ``None`` where they are not at hand."""
+        for batch_part, first, last, cells in self._batches:
+            if part == batch_part and first <= number <= last:
+                return cells(number)
+        return None
+
+
+def _kept(raw: RawBatch) -> Callable[[int], Mapping[str, str | None]]:
+    numbers, frame = raw.numbers, raw.frame
+    return lambda number: frame.row(int(numbers.search_sorted(number)), named=True)
+
+
 @frozen
 class Intake:
     """A whole feed, mapped, with what is known about it.
 
     :param input_as_of: the time of each input that carries one, by part.
     :param started_at: stands for inputs that carry none.
+    :param cells: the row of an input, by part and number, as it was read; only while the intake is open.
     """
 
     batch: StockBatch
@@ -69,6 +94,7 @@ class Intake:
     input_as_of: tuple[datetime | None, ...]
     started_at: datetime
     cursor: str | None = None
+    cells: RowCells | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -104,8 +130,9 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def take_in(source: Source, request: IntakeRequest) -> Intake:
-    """Fetches, decodes and maps the whole feed.
+@contextmanager
+def take_in(source: Source, request: IntakeRequest) -> Iterator[Intake]:
+    """Fetches, decodes and maps the whole feed; what was spooled stays for the time of the ``with``.
 
     :raises InventorySourcesError: with nothing used, when any part of it fails.
     """
@@ -115,7 +142,7 @@ def take_in(source: Source, request: IntakeRequest) -> Intake:
         reader = _Reader(source, request, context, _time_now(source, context))
         for fetched in gathered:
             reader.read(fetched)
-        return reader.finish()
+        yield reader.finish()
 
 
 def _gather(source: Source, context: FetchContext) -> list[Payload | list[Mapping[str, object]]]:
@@ -166,6 +193,7 @@ class _Reader:
     times: list[datetime | None] = Factory(list)
     rows: int = 0
     records: int = 0
+    cells: RowCells = Factory(RowCells)
 
     def read(self, fetched: Payload | list[Mapping[str, object]]) -> None:
         """One input, or one series of plain records."""
@@ -182,7 +210,8 @@ class _Reader:
         whole.origins = tuple(self.origins)
         evidence = Evidence.all_of(self.evidence)
         self.request.progress("map", "rows", self.rows)
-        return Intake(whole, self.rows, evidence, tuple(self.times), self.request.started_at, self.context.next_cursor)
+        started_at, cursor = self.request.started_at, self.context.next_cursor
+        return Intake(whole, self.rows, evidence, tuple(self.times), started_at, cursor, self.cells)
 
     def _read_payload(self, payload: Payload) -> None:
         decoder = self.source.decoder
@@ -223,6 +252,7 @@ class _Reader:
         self.context.checkpoint()
         self.origins[part] = (raw.origin, raw.unit)
         self.rows += raw.rows
+        self.cells.add(part, raw)
         self.request.progress("decode", "rows", self.rows)
         mapping = MapContext(self.now, part, overrides=self.request.overrides)
         with foreign_errors(MappingError, "mapper", self.source.mapper):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -69,6 +69,7 @@ class PlanSettings:
     :param located: whether the feed names locations; those it does not name are then out of its scope.
     :param baseline_rows: rows of the last complete run.
     :param known_unmapped: identifiers that were unmapped in the last applied feed too.
+    :param cells: gives a row as it was read, by part and number, where it is at hand.
     :param approved: what a person approved: the holds of just that plan become warnings.
     :param keep_rejections: how many rejections of each kind to keep in full.
     """
@@ -88,6 +89,7 @@ class PlanSettings:
     known_unmapped: Collection[str] = frozenset()
     guards: tuple[Guard, ...] = ()
     approved: Approval | None = None
+    cells: Callable[[int, int], Mapping[str, str | None] | None] | None = None
     keep_rejections: int = 10_000
 
     @property
@@ -421,12 +423,15 @@ def _rejections(batch: StockBatch, refused: pl.DataFrame, levels: pl.DataFrame, 
     log.merge(batch.rejections)
     shown = refused.head(settings.keep_rejections)
     elsewhere = shown["sku"].is_in(levels["sku"].implode()) if shown.height else pl.Series(dtype=pl.Boolean)
-    log.add(RejectionKind.UNMAPPED, refused.height, _explained(shown, elsewhere, batch.origins))
+    log.add(RejectionKind.UNMAPPED, refused.height, _explained(shown, elsewhere, batch.origins, settings.cells))
     return log
 
 
 def _explained(
-    refused: pl.DataFrame, elsewhere: pl.Series, origins: tuple[tuple[str, str], ...]
+    refused: pl.DataFrame,
+    elsewhere: pl.Series,
+    origins: tuple[tuple[str, str], ...],
+    cells: Callable[[int, int], Mapping[str, str | None] | None] | None,
 ) -> Iterator[Rejection]:
     for row, known_sku in zip(refused.iter_rows(named=True), elsewhere, strict=True):
         sku, location, part = row["sku"], row["location"], row["part"]
@@ -440,8 +445,12 @@ def _explained(
             if known_sku
             else "Add the product, or map this identifier to one.",
             Place(origin, row["number"] or 0, unit),
-            {"sku": sku, "location": location, "quantity": str(row["quantity"])},
+            (cells and cells(part, row["number"])) or _as_mapped(row),
             sku,
             location,
             row["quantity"],
         )
+
+
+def _as_mapped(row: Mapping[str, object]) -> dict[str, str | None]:
+    return {name: str(row[name]) for name in ("sku", "location", "quantity")}

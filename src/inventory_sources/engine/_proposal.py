@@ -116,6 +116,7 @@ def propose(source: Source, intake: Intake, background: Background, approved: Ap
         known_unmapped=background.lately_unmapped,
         guards=source.guards,
         approved=approved,
+        cells=None if intake.cells is None else intake.cells.of,
     )
     levels = read_levels(source, intake.batch, background.ledger)
     planned = make_plan(intake.batch, levels, background.ledger, settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +84,20 @@ class Sync:
             raise
 
     def _go(self) -> SyncRun:
+        state = self.claimed.state
+        held = self.store.held(self.source.name) if state.approved_digest else None
+        with ExitStack() as spooled:
+            if held is None:
+                with self.lease.within(self.source.timeout):
+                    intake = spooled.enter_context(self._take_in())
+            else:
+                intake = unpack_intake(held.batch)
+            self.lease.check()
+            return self._settle(intake, held)
+
+    def _settle(self, intake: Intake, held: HeldPlan | None) -> SyncRun:
+        """Proposes, guards, applies and records what was taken in."""
         name, state = self.source.name, self.claimed.state
-        held = self.store.held(name) if state.approved_digest else None
-        if held is None:
-            with self.lease.within(self.source.timeout):
-                intake = self._take_in()
-        else:
-            intake = unpack_intake(held.batch)
-        self.lease.check()
         background = Background.read(self.store, name, state)
         proposal = propose(self.source, intake, background, _approval(state, held))
         if proposal.plan.held:
@@ -105,7 +111,7 @@ class Sync:
         applied = self._apply(proposal.plan, None)
         return self._finish(lambda tx: self._succeed(intake, background, proposal, applied))
 
-    def _take_in(self) -> Intake:
+    def _take_in(self) -> AbstractContextManager[Intake]:
         state = self.claimed.state
         self._overrides = self.store.overrides(self.source.name)
         return take_in(
