@@ -127,3 +127,20 @@ def test_an_unreadable_row_under_a_damaged_name_is_not_an_absent_sku(shop: Shop)
         shop.engine.sync("erp")
         shop.clock.advance(60)
     assert shop.levels == {"A": 1, "é": 2}
+
+
+def test_absence_means_nothing_while_not_all_strange_identifiers_are_listed(shop: Shop) -> None:
+    shop.stock(A=1, B=2)
+    strangers = "".join(f"X{number},1\n" for number in range(10_001))
+    identity = {"A": "A", "B": "B"}
+    shop.add(
+        f"sku,quantity\nA,1\nB,2\n{strangers}",
+        f"sku,quantity\nA,1\n{strangers}",
+        mapper=Columns(identity=identity),
+        feed=Feed.snapshot(absent="zero"),
+    )
+    shop.engine.sync("erp")
+    shop.clock.advance(60)
+    run = shop.engine.sync("erp")
+    assert shop.levels == {"A": 1, "B": 2}
+    assert any("more identifiers answer to no product than are listed" in warning for warning in run.warnings)

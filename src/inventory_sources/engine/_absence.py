@@ -90,20 +90,13 @@ def why_kept(
         return "nothing proves that the feed is complete"
     if batch.unidentified:
         return f"{batch.unidentified} rows could not be read far enough to tell which products they are of"
-    if (
-        sum(rejection.kind is RejectionKind.UNMAPPED for rejection in batch.rejections.kept)
-        < (batch.rejections.counts[RejectionKind.UNMAPPED])
-    ):
+    listed = [rejection.sku for rejection in batch.rejections.kept if rejection.kind is RejectionKind.UNMAPPED]
+    if len(listed) < batch.rejections.counts[RejectionKind.UNMAPPED]:
         return "more identifiers answer to no product than are listed, and one of them may be theirs"
-    if _has_new_unmapped(batch, refused, known_unmapped):
+    known = frozenset(known_unmapped)
+    if any(sku not in known for names in (listed, refused) for sku in names):
         return "the feed has new identifiers that answer to no product, which may be theirs"
     return None
-
-
-def _has_new_unmapped(batch: StockBatch, refused: pl.Series, known: Collection[str]) -> bool:
-    kept = [rejection.sku for rejection in batch.rejections.kept if rejection.kind is RejectionKind.UNMAPPED]
-    known = frozenset(known)
-    return any(sku not in known for names in (kept, refused) for sku in names)
 
 
 def _count(mask: pl.Series) -> int:

@@ -132,7 +132,7 @@ def make_plan(batch: StockBatch, levels: pl.DataFrame, ledger: Ledger, settings:
         config_version=settings.config_version,
         frame=items[_PLAN],
         counts=RunCounts(),
-        figures=_figures(items, batch, refused, absence, _reach(ledger.frame, settings)),
+        figures=_figures(items, batch, refused, absence, _supplied(ledger.frame, settings), settings),
         evidence=settings.evidence,
         rejections=rejections,
         warnings=(*_warnings(items, absence, settings), *_unlisted(rejections)),
@@ -291,41 +291,34 @@ def _constant(value: object, rows: int, kind: pl.DataType) -> pl.Series:
     return pl.Series([value]).cast(kind).new_from_index(0, rows)
 
 
-@frozen
-class _Reach:
-    """What a feed's figures are measured by, beside the feed.
-
-    :param supplied: for a partial feed, levels above zero in all that the source has supplied: the few rows of one
-        feed are no measure of the shop.
-    """
-
-    snapshot: bool
-    baseline_rows: int | None
-    supplied: int
-
-
-def _reach(ledger: pl.DataFrame, settings: PlanSettings) -> _Reach:
-    snapshot = settings.feed.scope is FeedScope.SNAPSHOT
-    supplied = 0 if snapshot else int(((ledger["quantity"] > Decimal(0)) & ~ledger["absent"]).sum())
-    return _Reach(snapshot, settings.baseline_rows, supplied)
+def _supplied(ledger: pl.DataFrame, settings: PlanSettings) -> int:
+    """Levels above zero in all that a partial feed's source has supplied: one feed's few rows are no measure."""
+    if settings.feed.scope is FeedScope.SNAPSHOT:
+        return 0
+    return int(((ledger["quantity"] > Decimal(0)) & ~ledger["absent"]).sum())
 
 
 def _figures(
-    items: pl.DataFrame, batch: StockBatch, refused: pl.DataFrame, absence: Absence, reach: _Reach
+    items: pl.DataFrame,
+    batch: StockBatch,
+    refused: pl.DataFrame,
+    absence: Absence,
+    supplied: int,
+    settings: PlanSettings,
 ) -> PlanFigures:
     changed, positive = items["outcome"] == Outcome.CHANGED.value, items["old"] > Decimal(0)
     zeroed = int((changed & positive & (items["new"] <= Decimal(0))).sum()) if changed.any() else 0
     return PlanFigures(
         rows=batch.rows,
         matched=batch.mapped_rows - refused.height,
-        baseline_rows=reach.baseline_rows,
+        baseline_rows=settings.baseline_rows,
         known=absence.known,
         items=items.height,
         changed=int(changed.sum()),
-        nonzero=max(int(positive.sum()), reach.supplied),
+        nonzero=max(int(positive.sum()), supplied),
         zeroed=zeroed,
         missing=absence.missing,
-        snapshot=reach.snapshot,
+        snapshot=settings.feed.scope is FeedScope.SNAPSHOT,
     )
 
 
