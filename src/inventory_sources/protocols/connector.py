@@ -29,7 +29,7 @@ from inventory_sources.errors import FetchTimeout, SyncCancelled
 from inventory_sources.payload import Evidence, Payload, Proof
 from inventory_sources.protocols.clock import Clock
 
-__all__ = ["CheckableConnector", "Connector", "FetchContext", "Fetched", "Head", "Progress"]
+__all__ = ["CheckableConnector", "Connector", "FetchContext", "FetchOutcome", "Fetched", "Head", "Progress"]
 
 #: What a connector may yield.
 Fetched: TypeAlias = "Payload | bytes | Mapping[str, object]"
@@ -43,6 +43,25 @@ def _no_progress(stage: str, unit: str, done: int) -> None:
 
 
 @define
+class FetchOutcome:
+    """What a fetch tells beside the input; filled in by the methods of :class:`FetchContext`.
+
+    :param memo: kept for the next fetch, however this run ends.
+    :param nothing_new: why there is no input, for a fetch that found nothing to read.
+    :param more: there is more to fetch already; the next run begins at once.
+    :param after_commit: to be done once the run's levels are applied and recorded.
+    :param after_refusal: to be done once a run is recorded as failed that could not use its input.
+    """
+
+    memo: str | None = None
+    nothing_new: str | None = None
+    more: bool = False
+    warnings: list[str] = field(factory=list)
+    after_commit: list[Callable[[FetchContext], None]] = field(factory=list)
+    after_refusal: list[Callable[[FetchContext], None]] = field(factory=list)
+
+
+@define
 class FetchContext:
     """What a connector is given for one sync.
 
@@ -51,6 +70,7 @@ class FetchContext:
     :param deadline: on ``clock.monotonic()``; everything must have arrived by then.
     :param spool: an empty folder of this run; it is removed after the run.
     :param cursor: what an earlier run left by ``next_cursor``, once that run's levels were applied.
+    :param memo: what the last fetch left by :meth:`note`, however its run ended.
     :param logger: a structlog logger bound to the source and run.
     :param cancelled: whether the sync was asked to stop or has lost its lease.
     :param evidence: for connectors that yield plain records: what proves that they yielded all of them.
@@ -63,9 +83,42 @@ class FetchContext:
     logger: Any
     cursor: str | None = None
     next_cursor: str | None = None
+    memo: str | None = None
     cancelled: Callable[[], bool] = field(default=lambda: False)
     progress: Progress = field(default=_no_progress)
     evidence: Evidence = field(factory=Evidence)
+    outcome: FetchOutcome = field(factory=FetchOutcome)
+
+    def note(self, memo: str) -> None:
+        """Keeps a text for the next fetch, however this run ends; an edit of the source drops it."""
+        self.outcome.memo = memo
+
+    def nothing_new(self, reason: str) -> None:
+        """Says that there is nothing to read since the last applied run; ``fetch`` then yields nothing.
+
+        The run is recorded as completed with ``reason`` and without rows; stock levels stay as they are.
+        """
+        self.outcome.nothing_new = reason
+
+    def more_waits(self) -> None:
+        """Says that more input is there already, to be fetched by a run of its own right after this one."""
+        self.outcome.more = True
+
+    def warn(self, message: str) -> None:
+        """Adds a warning to the run's record; free of secrets."""
+        self.outcome.warnings.append(message)
+
+    def after_commit(self, action: Callable[[FetchContext], None]) -> None:
+        """Has ``action`` called once the run's levels are applied and recorded, or were so before (unchanged input).
+
+        It is given a fresh context. It may fail or never be called (the process may end): then the next fetch must
+        find the same input again and register it again. A held plan does not call it.
+        """
+        self.outcome.after_commit.append(action)
+
+    def after_refusal(self, action: Callable[[FetchContext], None]) -> None:
+        """Has ``action`` called once the run is recorded as failed because the input itself cannot be used."""
+        self.outcome.after_refusal.append(action)
 
     def prove(self, proof: Proof) -> None:
         """Records that all records were yielded, such as ``Proof.LAST_PAGE`` after the last page."""
