@@ -41,6 +41,11 @@ class DecodeContext:
     max_rows: int = 20_000_000
     keep_damaged: int = 10_000
     checkpoint: Callable[[], None] = field(default=lambda: None)
+    warnings: list[str] = field(factory=list)
+
+    def warn(self, message: str) -> None:
+        """Adds a warning to the run's record: what a person should know although the input is read."""
+        self.warnings.append(message)
 
     def prove(self, proof: Proof) -> None:
         """Records what the document proves about its own end."""
