@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks [sqlite] [postgres] [memory] [small] [due] [import]``: all of them unless named.
+"""``python -m tests.benchmarks [sqlite] [postgres] [memory] [small] [due] [import] [formats]``: all unless named.
 
 Every figure is measured in this run beside its floor; compare the ratios, never the times.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests import servers
-from tests.benchmarks import due, importing, million, postgres, small
+from tests.benchmarks import due, formats, importing, million, postgres, small
 
 Row = tuple[str, str, str, str]
 _WIDE = 200
@@ -120,6 +120,7 @@ PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "memory": memory,
     "sqlite": sqlite,
     "postgres": on_postgres,
+    "formats": formats.table,
 }
 
 
