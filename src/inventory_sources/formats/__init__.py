@@ -2,6 +2,7 @@
 
 from inventory_sources.formats._csv import CsvDecoder
 from inventory_sources.formats._edifact import EdifactInventoryDecoder
+from inventory_sources.formats._gs1 import Gs1InventoryDecoder
 from inventory_sources.formats._json import JsonDecoder, JsonLinesDecoder
 from inventory_sources.formats._ubl import UblDecoder
 from inventory_sources.formats._x12 import X12InventoryDecoder
@@ -10,6 +11,7 @@ from inventory_sources.formats._xml import XmlDecoder
 __all__ = [
     "CsvDecoder",
     "EdifactInventoryDecoder",
+    "Gs1InventoryDecoder",
     "JsonDecoder",
     "JsonLinesDecoder",
     "UblDecoder",
