@@ -16,6 +16,7 @@ from inventory_sources.frequency import Frequency
 from inventory_sources.retry import RetryPolicy
 from inventory_sources.run import Failure, Trigger
 from inventory_sources.status import (
+    AppliedInput,
     Approve,
     Cancel,
     Claim,
@@ -32,6 +33,7 @@ from inventory_sources.status import (
     Renew,
     Request,
     RequestCancel,
+    Rest,
     Resume,
     Rules,
     SourceState,
@@ -98,6 +100,7 @@ APPLIES: dict[type, set[SyncStatus]] = {
     Claim: IDLE,
     Renew: SYNCING,
     Succeed: SYNCING,
+    Rest: SYNCING,
     Fail: SYNCING,
     Hold: SYNCING,
     Cancel: SYNCING,
@@ -115,6 +118,7 @@ EVENTS: list[Event] = [
     Claim("run2", "worker", LEASE, Trigger.SCHEDULED),
     Renew("run1", 4, LEASE),
     Succeed("run1", 4),
+    Rest("run1", 4),
     Fail("run1", 4, FAILURE, Recovery.RETRY),
     Hold("run1", 4, "abc", "why"),
     Cancel("run1", 4),
@@ -322,6 +326,88 @@ def test_a_blocked_source_waits_for_an_edit_or_sync_now() -> None:
     assert source.happens(Resume()).wake_at is None
     assert transition(source.state, Request(), HOURLY, NOON).state.wake_at == NOON
     assert transition(source.state, Edit(2), HOURLY, NOON).state.wake_at is not None
+
+
+# -- nothing new, and what is remembered between fetches -------------------------------------------------------------
+
+APPLIED = AppliedInput(NOON, "d1g357")
+
+
+def rest(source: Source, **fields: Any) -> SourceState:
+    source.claim()
+    return source.owned(Rest, **fields)
+
+
+def test_nothing_new_is_a_success_that_leaves_what_was_applied() -> None:
+    source = Source(state=evolve(NEW, applied=APPLIED, baseline_rows=12))
+    state = rest(source, cursor="file 9", memo="seen")
+    assert (state.status, state.reason, state.last_success_at) == (SyncStatus.COMPLETED, Reason.DONE, NOON)
+    assert (state.applied, state.baseline_rows, state.cursor, state.memo) == (APPLIED, 12, "file 9", "seen")
+    assert state.wake_at == ONE_O_CLOCK
+
+
+def test_nothing_new_ends_a_ladder_and_resolves_an_incident_of_the_way_there() -> None:
+    source = Source()
+    source.fail()
+    assert (rest(source).failures, source.state.last_failure) == (0, None)
+    source = exhausted()
+    assert rest(source).status is SyncStatus.COMPLETED
+    assert source.told[-1] == (NoticeKind.RESOLVED, "run4")
+
+
+@pytest.mark.parametrize("code", ["encoding_invalid", "input_too_large"])
+def test_nothing_new_does_not_mend_an_input_that_could_not_be_used(code: str) -> None:
+    source = Source()
+    source.claim()
+    phase = Phase.FETCH if code == "input_too_large" else Phase.DECODE
+    bad = evolve(FAILURE, code=code, phase=phase)
+    source.owned(Fail, failure=bad, recovery=Recovery.STOP)
+    state = rest(source)
+    assert (state.status, state.reason, state.last_failure) == (SyncStatus.ERROR, Reason.FAILED, bad)
+    assert state.wake_at == ONE_O_CLOCK
+    assert source.told == [(NoticeKind.FAILED, "run1")]
+    assert source.succeed().status is SyncStatus.COMPLETED
+    assert source.told[1:] == [(NoticeKind.RESOLVED, "run1")]
+
+
+def test_nothing_new_leaves_a_held_plan_to_the_person() -> None:
+    source = Source()
+    source.hold()
+    state = rest(source, memo="seen")
+    assert (state.status, state.reason, state.held_digest) == (SyncStatus.ERROR, Reason.HELD, "abc")
+    assert (state.memo, state.last_success_at) == ("seen", None)
+
+
+def test_a_memo_is_kept_however_a_run_ends_and_a_cursor_only_when_it_was_applied() -> None:
+    source = Source(state=evolve(NEW, cursor="page 9"))
+    source.claim()
+    assert source.owned(Fail, failure=FAILURE, recovery=Recovery.RETRY, memo="1st").memo == "1st"
+    source.claim()
+    assert source.owned(Fail, failure=FAILURE, recovery=Recovery.RETRY).memo == "1st"
+    source.claim()
+    assert source.owned(Hold, digest="abc", summary="", memo="2nd").memo == "2nd"
+    assert source.state.cursor == "page 9"
+    assert source.succeed(memo="3rd").memo == "3rd"
+    state = source.happens(Edit(2))
+    assert (state.memo, state.cursor) == (None, None)
+
+
+def test_more_to_fetch_is_fetched_at_once() -> None:
+    source = Source()
+    state = source.succeed(more=True)
+    assert (state.status, state.wake_at, state.next_trigger) == (SyncStatus.COMPLETED, NOON, Trigger.SCHEDULED)
+
+
+def test_an_applied_input_is_forgotten_when_levels_may_have_been_written_since() -> None:
+    source = Source()
+    assert source.succeed(applied=APPLIED).applied == APPLIED
+    assert source.succeed().applied == APPLIED
+    for event in (Cancel, Release):
+        source.state = evolve(source.state, applied=APPLIED)
+        source.claim()
+        assert source.owned(event).applied == AppliedInput(NOON)
+    source.state = evolve(source.state, applied=APPLIED)
+    assert source.happens(Edit(2)).applied == AppliedInput(NOON)
 
 
 # -- waiting -------------------------------------------------------------------------------------------------------

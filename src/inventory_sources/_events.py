@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from attrs import frozen
 
+from inventory_sources._state import AppliedInput
 from inventory_sources.errors import Recovery
 from inventory_sources.run import Failure, Trigger
 
@@ -25,6 +26,7 @@ __all__ = [
     "Renew",
     "Request",
     "RequestCancel",
+    "Rest",
     "Resume",
     "Succeed",
 ]
@@ -57,10 +59,27 @@ class Renew(OwnedEvent):
 
 @frozen
 class Succeed(OwnedEvent):
-    """The sync is applied; a complete snapshot sets ``baseline_rows``, a connector that keeps one ``cursor``."""
+    """The sync is applied, or its input was applied before.
+
+    :param baseline_rows: of a complete snapshot.
+    :param cursor: of a connector that keeps one; likewise ``memo``.
+    :param applied: what was applied, unless it was before.
+    :param more: there is more to fetch already.
+    """
 
     baseline_rows: int | None = None
     cursor: str | None = None
+    memo: str | None = None
+    applied: AppliedInput | None = None
+    more: bool = False
+
+
+@frozen
+class Rest(OwnedEvent):
+    """There was nothing new to fetch."""
+
+    cursor: str | None = None
+    memo: str | None = None
 
 
 @frozen
@@ -70,6 +89,7 @@ class Fail(OwnedEvent):
     failure: Failure
     recovery: Recovery
     retry_after: timedelta | None = None
+    memo: str | None = None
 
 
 @frozen
@@ -78,6 +98,7 @@ class Hold(OwnedEvent):
 
     digest: str
     summary: str
+    memo: str | None = None
 
 
 @frozen
@@ -140,6 +161,7 @@ Event = (
     Claim
     | Renew
     | Succeed
+    | Rest
     | Fail
     | Hold
     | Cancel

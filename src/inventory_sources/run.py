@@ -7,7 +7,7 @@ from enum import Enum
 
 from attrs import Factory, frozen
 
-from inventory_sources.errors import InventorySourcesError, Phase
+from inventory_sources.errors import InputTooLarge, InventorySourcesError, Phase
 
 __all__ = ["Failure", "RunCounts", "RunResult", "SyncRun", "Trigger"]
 
@@ -46,6 +46,11 @@ class Failure:
     def of(cls, error: InventorySourcesError, at: datetime) -> Failure:
         """The storable parts of an error of ours."""
         return cls(error.code, error.phase, error.message, error.guidance, at)
+
+    @property
+    def of_the_input(self) -> bool:
+        """Whether the input itself could not be used, so that only another input mends it."""
+        return self.phase in (Phase.DECODE, Phase.MAP) or self.code == InputTooLarge.code
 
 
 @frozen
@@ -87,6 +92,7 @@ class SyncRun:
     :param inputs: each input's origin, free of credentials, in the order read.
     :param evidence: what proved the input complete, or why it counts as unproven.
     :param warnings: what a person should know although the sync went on.
+    :param skipped: why nothing was read and compared: the input is the one applied before, or there was none.
     """
 
     id: str
@@ -106,9 +112,12 @@ class SyncRun:
     evidence: str = ""
     warnings: tuple[str, ...] = ()
     digest: str | None = None
+    skipped: str = ""
 
     def __str__(self) -> str:
         counts = self.counts
+        if self.skipped:
+            return f"{self.source}: {self.result.value}, 0 products updated; {self.skipped}"
         text = (
             f"{self.source}: {self.result.value}, {counts.products_updated} products updated; "
             f"rows read {counts.rows} (unmapped {counts.unmapped}, invalid {counts.invalid}, "

@@ -30,15 +30,18 @@ from inventory_sources._events import (
     Renew,
     Request,
     RequestCancel,
+    Rest,
     Resume,
     Succeed,
 )
+from inventory_sources._state import AppliedInput, Incident, Reason, SourceState, SyncStatus
 from inventory_sources.errors import ApprovalInvalid, IllegalTransition, LeaseLost, Phase, Recovery
 from inventory_sources.frequency import Frequency
 from inventory_sources.retry import RetryPolicy
 from inventory_sources.run import Failure, Trigger
 
 __all__ = [
+    "AppliedInput",
     "Approve",
     "Cancel",
     "Claim",
@@ -57,6 +60,7 @@ __all__ = [
     "Renew",
     "Request",
     "RequestCancel",
+    "Rest",
     "Resume",
     "Rules",
     "SourceState",
@@ -69,109 +73,6 @@ __all__ = [
 
 #: A source that says to come back later than this is asked again nevertheless.
 _LONGEST_WAIT = timedelta(days=31)
-
-
-class SyncStatus(Enum):
-    """What the world sees of a source."""
-
-    PENDING = "pending"
-    SYNCING = "syncing"
-    COMPLETED = "completed"
-    ERROR = "error"
-
-
-class Reason(Enum):
-    """Why a source has its status."""
-
-    NEVER_RUN = "never_run"
-    REQUESTED = "requested"
-    RETRY = "retry"
-    WAITING = "waiting"
-    CANCELLED = "cancelled"
-    EDITED = "edited"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    BLOCKED = "blocked"
-    HELD = "held"
-    REJECTED = "rejected"
-
-
-@frozen
-class Incident:
-    """Something a person was told of and that is not resolved yet."""
-
-    id: str
-    held: bool = False
-
-
-@frozen
-class SourceState:
-    """Where a source stands.
-
-    :param epoch: fencing token: grows with every claim, and when an edit fences out a running sync.
-    :param failures: failed attempts on the current ladder.
-    :param next_run_at: when it is due (UTC); ``None`` while nothing is planned.
-    :param next_trigger: what the next claim will count as.
-    :param trigger: what started the running sync.
-    :param lease_until: when the running sync's claim expires.
-    :param waiting_since: since when an input that is not ready keeps us waiting.
-    :param held_digest: of the plan that waits for a person.
-    :param approved_digest: of the plan that a person approved and that is not applied yet.
-    :param rejected_digest: of the plan that a person rejected last, so that the same one tells no one again.
-    :param baseline_rows: rows of the last complete run.
-    :param cursor: what the connector left for its next fetch, once that run's levels were applied.
-    """
-
-    status: SyncStatus = SyncStatus.PENDING
-    reason: Reason = Reason.NEVER_RUN
-    epoch: int = 0
-    config_version: int = 1
-    failures: int = 0
-    next_run_at: datetime | None = None
-    next_trigger: Trigger = Trigger.SCHEDULED
-    trigger: Trigger | None = None
-    run_id: str | None = None
-    owner: str | None = None
-    lease_until: datetime | None = None
-    waiting_since: datetime | None = None
-    last_failure: Failure | None = None
-    last_success_at: datetime | None = None
-    incident: Incident | None = None
-    paused: bool = False
-    cancel_requested: bool = False
-    held_digest: str | None = None
-    approved_digest: str | None = None
-    rejected_digest: str | None = None
-    baseline_rows: int | None = None
-    cursor: str | None = None
-
-    def __str__(self) -> str:
-        parts = [f"{self.status.value} ({self.reason.value})"]
-        if self.next_run_at is not None:
-            parts.append(f"next run {self.next_run_at:%Y-%m-%d %H:%M:%S} UTC")
-        if self.last_success_at is not None:
-            parts.append(f"last success {self.last_success_at:%Y-%m-%d %H:%M:%S} UTC")
-        if self.last_failure is not None:
-            parts.append(f"last failure: {self.last_failure.message}")
-        return ", ".join([*parts, "paused"] if self.paused else parts)
-
-    @property
-    def wake_at(self) -> datetime | None:
-        """When this source needs a worker: its next run, or the end of a lease that may have to be rescued."""
-        if self.status is SyncStatus.SYNCING:
-            return self.lease_until
-        if self.paused and self.next_trigger is not Trigger.MANUAL:
-            return None
-        return self.next_run_at
-
-    def is_due(self, now: datetime) -> bool:
-        """Whether a worker may claim it now."""
-        return self.wake_at is not None and self.wake_at <= now
-
-    def owned_by(self, run_id: str, epoch: int) -> bool:
-        """Whether this run still owns the source."""
-        return self.status is SyncStatus.SYNCING and self.run_id == run_id and self.epoch == epoch
 
 
 @frozen
@@ -257,22 +158,44 @@ def _renew(state: SourceState, event: Renew, rules: Rules, now: datetime) -> Tra
 
 def _succeed(state: SourceState, event: Succeed, rules: Rules, now: datetime) -> Transition:
     done = evolve(
-        _idle(state, SyncStatus.COMPLETED, Reason.DONE, rules.tick(now)),
-        failures=0,
-        waiting_since=None,
-        last_failure=None,
-        last_success_at=now,
+        _done(state, event, now if event.more else rules.tick(now), now),
         held_digest=None,
         approved_digest=None,
         rejected_digest=None,
         baseline_rows=state.baseline_rows if event.baseline_rows is None else event.baseline_rows,
-        cursor=state.cursor if event.cursor is None else event.cursor,
+        applied=event.applied or state.applied,
     )
     return _resolve(done)
 
 
+def _rest(state: SourceState, event: Rest, rules: Rules, now: datetime) -> Transition:
+    if _waits_for_a_person(state):
+        return Transition(_idle(_noted(state, event), SyncStatus.ERROR, Reason.HELD, rules.tick(now)))
+    if state.incident is not None and state.last_failure is not None and state.last_failure.of_the_input:
+        return Transition(_idle(_noted(state, event), SyncStatus.ERROR, Reason.FAILED, rules.tick(now)))
+    return _resolve(_done(state, event, rules.tick(now), now))
+
+
+def _done(state: SourceState, event: Succeed | Rest, next_run_at: datetime | None, now: datetime) -> SourceState:
+    return evolve(
+        _idle(_noted(state, event), SyncStatus.COMPLETED, Reason.DONE, next_run_at),
+        failures=0,
+        waiting_since=None,
+        last_failure=None,
+        last_success_at=now,
+    )
+
+
+def _noted(state: SourceState, event: Succeed | Rest) -> SourceState:
+    return evolve(
+        state,
+        cursor=state.cursor if event.cursor is None else event.cursor,
+        memo=state.memo if event.memo is None else event.memo,
+    )
+
+
 def _fail(state: SourceState, event: Fail, rules: Rules, now: datetime) -> Transition:
-    failed = evolve(state, last_failure=event.failure)
+    failed = evolve(state, last_failure=event.failure, memo=state.memo if event.memo is None else event.memo)
     told = min(max(event.retry_after or timedelta(0), timedelta(0)), _LONGEST_WAIT)
     if event.recovery is Recovery.BLOCK:
         return _error(failed, Reason.BLOCKED, None, rules)
@@ -322,6 +245,7 @@ def _hold(state: SourceState, event: Hold, rules: Rules, now: datetime) -> Trans
         failures=0,
         waiting_since=None,
         last_failure=None,
+        memo=state.memo if event.memo is None else event.memo,
         held_digest=event.digest,
         approved_digest=None,
     )
@@ -333,13 +257,18 @@ def _hold(state: SourceState, event: Hold, rules: Rules, now: datetime) -> Trans
 
 def _cancel(state: SourceState, event: Cancel, rules: Rules, now: datetime) -> Transition:
     status, reason = (SyncStatus.ERROR, Reason.HELD) if state.held_digest else (SyncStatus.PENDING, Reason.CANCELLED)
-    cancelled = evolve(state, failures=0, waiting_since=None, approved_digest=None)
+    cancelled = evolve(_half_done(state), failures=0, waiting_since=None, approved_digest=None)
     return Transition(_idle(cancelled, status, reason, rules.tick(now)))
 
 
 def _release(state: SourceState, event: Release, rules: Rules, now: datetime) -> Transition:
     again = state.trigger or Trigger.SCHEDULED
-    return Transition(_idle(state, SyncStatus.PENDING, Reason.REQUESTED, now, again))
+    return Transition(_idle(_half_done(state), SyncStatus.PENDING, Reason.REQUESTED, now, again))
+
+
+def _half_done(state: SourceState) -> SourceState:
+    """Levels may have been written already, so that the input applied before is worth another look."""
+    return evolve(state, applied=state.applied and evolve(state.applied, digest=None))
 
 
 def _lose(state: SourceState, event: Lose, rules: Rules, now: datetime) -> Transition:
@@ -394,7 +323,7 @@ def _same_digest(state: SourceState, digest: str, rules: Rules) -> None:
 
 def _edit(state: SourceState, event: Edit, rules: Rules, now: datetime) -> Transition:
     edited = evolve(
-        _edited(state, rules, now),
+        _edited(_half_done(state), rules, now),
         epoch=state.epoch + 1,
         config_version=event.config_version,
         failures=0,
@@ -403,6 +332,7 @@ def _edit(state: SourceState, event: Edit, rules: Rules, now: datetime) -> Trans
         approved_digest=None,
         rejected_digest=None,
         cursor=None,
+        memo=None,
     )
     return _resolve(edited) if edited.incident and edited.incident.held else Transition(edited)
 
@@ -479,6 +409,7 @@ _EVENTS: tuple[tuple[type, tuple[SyncStatus, ...], _Handler], ...] = (
     (Claim, _IDLE, _claim),
     (Renew, _SYNCING, _renew),
     (Succeed, _SYNCING, _succeed),
+    (Rest, _SYNCING, _rest),
     (Fail, _SYNCING, _fail),
     (Hold, _SYNCING, _hold),
     (Cancel, _SYNCING, _cancel),

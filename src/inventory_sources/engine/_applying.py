@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from inventory_sources.engine._intake import foreign_errors
+from inventory_sources.engine._fetching import foreign_errors
 from inventory_sources.engine._lease import Lease
 from inventory_sources.engine._proposal import levels_frame
 from inventory_sources.errors import SinkError

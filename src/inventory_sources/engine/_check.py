@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from attrs import Factory, evolve, frozen
 
-from inventory_sources.engine._intake import IntakeRequest, fetch_context, foreign_errors, take_in
+from inventory_sources.engine._fetching import FetchRequest, fetch_context, foreign_errors
+from inventory_sources.engine._intake import take_in
 from inventory_sources.engine._proposal import Background, propose
 from inventory_sources.errors import DecodeError, FetchError, InventorySourcesError
 from inventory_sources.headings import fold
@@ -75,7 +76,7 @@ class CheckReport:
         return "\n".join(lines)
 
 
-def check_source(source: Source, request: IntakeRequest, background: Background) -> CheckReport:
+def check_source(source: Source, request: FetchRequest, background: Background) -> CheckReport:
     """Reaches the source, looks at its head, then reads and matches all of it; never raises for bad input."""
     report = CheckReport()
     try:
@@ -105,7 +106,7 @@ def suggest_mapping(headings: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _look(source: Source, request: IntakeRequest) -> CheckReport:
+def _look(source: Source, request: FetchRequest) -> CheckReport:
     if not isinstance(source.connector, CheckableConnector):
         return CheckReport(origin=source.name, reached=True)
     with fetch_context(source, request) as context, foreign_errors(FetchError, "connector", source.connector):
@@ -129,6 +130,6 @@ def _inspect(source: Source, head: Head) -> CheckReport:
     )
 
 
-def _dry_plan(source: Source, request: IntakeRequest, background: Background) -> SyncPlan:
+def _dry_plan(source: Source, request: FetchRequest, background: Background) -> SyncPlan:
     with take_in(source, request) as intake:
         return propose(source, intake, background).plan

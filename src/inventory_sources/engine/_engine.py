@@ -14,8 +14,9 @@ from typing import Any
 from inventory_sources._log import event_logger
 from inventory_sources.clock import SystemClock
 from inventory_sources.engine._check import CheckReport, check_source
+from inventory_sources.engine._fetching import FetchRequest
 from inventory_sources.engine._fork import use_columns
-from inventory_sources.engine._intake import IntakeRequest, take_in
+from inventory_sources.engine._intake import take_in
 from inventory_sources.engine._lease import Lease
 from inventory_sources.engine._outbox import dispatch
 from inventory_sources.engine._proposal import Background, propose
@@ -153,7 +154,7 @@ class SyncEngine:
         Takes a registered source's name or a source that is not registered yet; writes nothing.
         """
         made, state = self._resolve(source)
-        return check_source(made, self._request(made), Background.read(self._store, made.name, state))
+        return check_source(made, self._request(made, state), Background.read(self._store, made.name, state))
 
     def plan(self, source: str | Source) -> SyncPlan:
         """A dry run: all of a sync but the writing.
@@ -161,7 +162,7 @@ class SyncEngine:
         :raises InventorySourcesError: when the feed cannot be taken in.
         """
         made, state = self._resolve(source)
-        with take_in(made, self._request(made, state.cursor)) as intake:
+        with take_in(made, self._request(made, state)) as intake:
             return propose(made, intake, Background.read(self._store, made.name, state)).plan
 
     # Syncing
@@ -366,15 +367,16 @@ class SyncEngine:
         stored = self._store.get(source)
         return self._sources.built(stored), stored.state
 
-    def _request(self, source: Source, cursor: str | None = None) -> IntakeRequest:
+    def _request(self, source: Source, state: SourceState) -> FetchRequest:
         use_columns()
         known = self._has(source.name)
-        return IntakeRequest(
+        return FetchRequest(
             self._clock,
             self._store.now(),
             self._logger.bind(source=source.name),
             lambda stage, unit, done: None,
-            cursor,
+            state.cursor,
+            state.memo,
             overrides=self._store.overrides(source.name) if known else {},
         )
 

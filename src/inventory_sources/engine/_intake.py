@@ -1,58 +1,38 @@
-"""From source to stock batch: fetch, decode and map, everything before anything is compared."""
+"""From source to stock batch: what was fetched is decoded and mapped, all of it before anything is compared."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define, evolve, frozen
 
 from inventory_sources.batch import RawBatch, StockBatch
+from inventory_sources.engine._fetching import Fetch, FetchRequest, fetch, foreign_errors
 from inventory_sources.errors import (
     ClockSkewed,
     ConfigurationError,
     DecodeError,
     FetchError,
-    InventorySourcesError,
     MappingError,
     Recovery,
+    SourceMissing,
 )
 from inventory_sources.mappers import concat_batches, resolve_duplicates
 from inventory_sources.payload import Evidence, Payload
-from inventory_sources.protocols.clock import Clock
-from inventory_sources.protocols.connector import FetchContext, Fetched, Progress
+from inventory_sources.protocols.connector import FetchContext
 from inventory_sources.protocols.decoder import DecodeContext
 from inventory_sources.protocols.mapper import MapContext
 from inventory_sources.source import Source
 
-__all__ = ["Intake", "IntakeRequest", "fetch_context", "foreign_errors", "take_in"]
+__all__ = ["Intake", "read", "take_in"]
 
 #: Inputs observed later than this after the sync's start are refused.
 _FUTURE = timedelta(minutes=5)
 _RECORDS = 10_000
-
-
-@frozen
-class IntakeRequest:
-    """What an intake needs beside the source.
-
-    :param started_at: the moment before the fetch, on the store's clock.
-    """
-
-    clock: Clock
-    started_at: datetime
-    logger: Any
-    progress: Progress
-    cursor: str | None = None
-    overrides: Mapping[str, str] = Factory(dict)
-    cancelled: Callable[[], bool] = lambda: False
 
 
 @define
@@ -86,6 +66,8 @@ class Intake:
     :param input_as_of: the time of each input that carries one, by part.
     :param started_at: stands for inputs that carry none.
     :param cells: the row of an input, by part and number, as it was read; only while the intake is open.
+    :param warnings: of the connector and the decoder.
+    :param digest: as :attr:`Fetch.digest`.
     """
 
     batch: StockBatch
@@ -95,6 +77,8 @@ class Intake:
     started_at: datetime
     cursor: str | None = None
     cells: RowCells | None = None
+    warnings: tuple[str, ...] = ()
+    digest: str | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -102,73 +86,27 @@ class Intake:
         return tuple(origin for origin, _ in self.batch.origins)
 
 
-@contextmanager
-def fetch_context(source: Source, request: IntakeRequest) -> Iterator[FetchContext]:
-    """The context for one fetch, with a spool folder that is removed afterwards."""
-    spool = Path(tempfile.mkdtemp(prefix="inventory-sources-"))
-    try:
-        yield FetchContext(
-            clock=request.clock,
-            started_at=request.started_at,
-            deadline=request.clock.monotonic() + source.timeout / timedelta(seconds=1),
-            spool=spool,
-            logger=request.logger,
-            cursor=request.cursor,
-            cancelled=request.cancelled,
-            progress=request.progress,
-        )
-    finally:
-        _remove(spool)
+def read(fetched: Fetch) -> Intake:
+    """Decodes and maps all that was fetched.
 
-
-def _remove(folder: Path) -> None:
-    try:
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
-    except OSError:  # a connector made folders in it; walking them costs more than all the rest
-        shutil.rmtree(folder, ignore_errors=True)
+    :raises InventorySourcesError: with nothing used, when any part of it fails.
+    """
+    if fetched.nothing_new:
+        raise SourceMissing(fetched.nothing_new)
+    reader = _Reader(fetched.source, fetched.request, fetched.context, _time_now(fetched.source, fetched.context))
+    for part in fetched.gathered:
+        reader.read(part)
+    return evolve(reader.finish(), digest=fetched.digest)
 
 
 @contextmanager
-def take_in(source: Source, request: IntakeRequest) -> Iterator[Intake]:
+def take_in(source: Source, request: FetchRequest) -> Iterator[Intake]:
     """Fetches, decodes and maps the whole feed; what was spooled stays for the time of the ``with``.
 
     :raises InventorySourcesError: with nothing used, when any part of it fails.
     """
-    with fetch_context(source, request) as context:
-        # All of the input arrives before any of it is read: a decoder must not run while a connection may still break.
-        gathered = _gather(source, context)
-        reader = _Reader(source, request, context, _time_now(source, context))
-        for fetched in gathered:
-            reader.read(fetched)
-        yield reader.finish()
-
-
-def _gather(source: Source, context: FetchContext) -> list[Payload | list[Mapping[str, object]]]:
-    gathered: list[Payload | list[Mapping[str, object]]] = []
-    with foreign_errors(FetchError, "connector", source.connector):
-        for item in source.connector.fetch(context):
-            context.checkpoint()
-            _gather_one(source, item, gathered)
-    return gathered
-
-
-def _gather_one(source: Source, item: Fetched, gathered: list[Payload | list[Mapping[str, object]]]) -> None:
-    if isinstance(item, Payload):
-        gathered.append(item)
-    elif isinstance(item, bytes):
-        gathered.append(Payload(f"{source.name} part {len(gathered) + 1}", item, size=len(item)))
-    elif isinstance(item, Mapping):
-        if not gathered or not isinstance(gathered[-1], list):
-            gathered.append([])
-        gathered[-1].append(item)  # type: ignore[union-attr]
-    else:
-        raise FetchError(
-            f"the connector yielded {type(item).__name__}",
-            guidance="A connector yields Payload objects, bytes, or records as mappings.",
-            recovery=Recovery.STOP,
-        )
+    with fetch(source, request) as fetched:
+        yield read(fetched)
 
 
 def _time_now(source: Source, context: FetchContext) -> datetime:
@@ -184,7 +122,7 @@ class _Reader:
     """
 
     source: Source
-    request: IntakeRequest
+    request: FetchRequest
     context: FetchContext
     now: datetime
     batches: list[StockBatch] = Factory(list)
@@ -194,6 +132,7 @@ class _Reader:
     rows: int = 0
     records: int = 0
     cells: RowCells = Factory(RowCells)
+    warnings: list[str] = Factory(list)
 
     def read(self, fetched: Payload | list[Mapping[str, object]]) -> None:
         """One input, or one series of plain records."""
@@ -210,8 +149,16 @@ class _Reader:
         whole.origins = tuple(self.origins)
         evidence = Evidence.all_of(self.evidence)
         self.request.progress("map", "rows", self.rows)
-        started_at, cursor = self.request.started_at, self.context.next_cursor
-        return Intake(whole, self.rows, evidence, tuple(self.times), started_at, cursor, self.cells)
+        return Intake(
+            whole,
+            self.rows,
+            evidence,
+            tuple(self.times),
+            self.request.started_at,
+            self.context.next_cursor,
+            self.cells,
+            tuple(dict.fromkeys((*self.context.outcome.warnings, *self.warnings))),
+        )
 
     def _read_payload(self, payload: Payload) -> None:
         decoder = self.source.decoder
@@ -228,6 +175,7 @@ class _Reader:
             for raw in decoder.decode(payload, decoding):
                 self._map(raw, part)
         self.evidence.append(decoding.evidence)
+        self.warnings += decoding.warnings
         self.times.append(payload.as_of)
 
     def _read_records(self, records: list[Mapping[str, object]]) -> None:
@@ -283,20 +231,3 @@ def _refuse_future(payload: Payload, now: datetime) -> None:
     if payload.as_of > now + _FUTURE:
         ahead = payload.as_of - now
         raise ClockSkewed(f"{payload.origin} says it was written {ahead} from now")
-
-
-@contextmanager
-def foreign_errors(cls: type[InventorySourcesError], role: str, part: object) -> Iterator[None]:
-    """Turns an exception that is not of our tree into ``cls``, by type and place: its text may hold a secret."""
-    try:
-        yield
-    except InventorySourcesError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a host's part may raise anything
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(last.filename).name}:{last.lineno}"
-        raise cls(
-            f"the {role} {type(part).__name__} raised {type(error).__name__} at {place}",
-            guidance="Mend the part, or let it raise one of this library's errors to say more.",
-            recovery=Recovery.RETRY,
-        ) from None

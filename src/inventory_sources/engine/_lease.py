@@ -31,7 +31,7 @@ class Lease:
         self._runs = runs
         self._run = run
         self._clock = clock
-        self._stopping = stopping
+        self.stopping = stopping
         self._seconds = runs.lease / timedelta(seconds=1)
         self._trusted_until = clock.monotonic() + self._seconds * (1 - _MARGIN)
         self._renewable_until: float | None = None
@@ -56,7 +56,7 @@ class Lease:
     @property
     def released(self) -> bool:
         """Whether the sync stops because its worker does, not because a person asked."""
-        return self._stopping() and not self._asked.is_set()
+        return self.stopping() and not self._asked.is_set()
 
     def cancel(self) -> None:
         """Asks the run to stop at its next checkpoint."""
@@ -77,7 +77,7 @@ class Lease:
 
     def cancelled(self) -> bool:
         """Whether the run must stop, for whatever cause."""
-        return self._asked.is_set() or self._stopping() or self.lost
+        return self._asked.is_set() or self.stopping() or self.lost
 
     def check(self) -> None:
         """Goes on only while the source is ours and nobody asked to stop.
@@ -94,7 +94,7 @@ class Lease:
 
         :raises SyncCancelled: when it was asked to stop.
         """
-        if self._asked.is_set() or self._stopping():
+        if self._asked.is_set() or self.stopping():
             raise SyncCancelled("the sync was asked to stop")
 
     def renew(self) -> None:

@@ -19,7 +19,7 @@ from inventory_sources.batch import (
     batch_schema,
 )
 from inventory_sources.engine._absence import Absence, find_absent, why_kept
-from inventory_sources.engine._intake import foreign_errors
+from inventory_sources.engine._fetching import foreign_errors
 from inventory_sources.errors import InventorySourcesError
 from inventory_sources.feed import AbsencePolicy, Feed, FeedScope
 from inventory_sources.ledger import Channel, Ledger, ledger_schema, positions

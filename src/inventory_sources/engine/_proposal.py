@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from inventory_sources.batch import RejectionKind, StockBatch
-from inventory_sources.engine._intake import Intake, foreign_errors
+from inventory_sources.engine._fetching import foreign_errors
+from inventory_sources.engine._intake import Intake
 from inventory_sources.engine._planning import Approval, PlanSettings, make_plan
 from inventory_sources.errors import MappingError, SinkError, SinkSchemaInvalid
 from inventory_sources.feed import AbsencePolicy, FeedScope
@@ -18,7 +18,6 @@ from inventory_sources.plan import Outcome, SyncPlan
 from inventory_sources.protocols.catalog import Catalog
 from inventory_sources.protocols.sink import CurrentLevel, SinkLevel, SinkTraits
 from inventory_sources.protocols.store import StateStore, UnmappedSku
-from inventory_sources.run import RunResult
 from inventory_sources.source import Source
 from inventory_sources.status import SourceState
 
@@ -29,8 +28,6 @@ __all__ = ["Background", "Proposal", "levels_frame", "propose", "read_levels"]
 
 #: Feeds of more SKUs than this read the whole stock table, which costs less than asking for each.
 _ASK_FOR_ALL = 20_000
-#: Runs to look through for the last applied one; further back, no identifier counts as known.
-_LOOK_BACK = 50
 
 
 @frozen
@@ -50,7 +47,7 @@ class Background:
     def read(cls, store: StateStore, name: str, state: SourceState) -> Background:
         """Reads it."""
         unmapped = {entry.sku: entry.last_seen for entry in _unmapped(store, name)}
-        applied = _last_applied(store, name) if unmapped else None
+        applied = state.applied.at if state.applied else None
         lately = frozenset(sku for sku, seen in unmapped.items() if seen == applied)
         return cls(state, Ledger.load(store.ledger(name)), frozenset(unmapped), lately)
 
@@ -60,12 +57,6 @@ class Background:
             return []
         still = {row.sku for row in plan.rejections.kept if row.kind is RejectionKind.UNMAPPED}
         return sorted((self.unmapped & {*plan.frame["sku"].to_list(), *by_hand}) - still)
-
-
-def _last_applied(store: StateStore, name: str) -> datetime | None:
-    """When the last run that applied its feed began, unless many failed since."""
-    runs = store.runs(name, limit=_LOOK_BACK)
-    return next((run.started_at for run in runs if run.result is RunResult.COMPLETED), None)
 
 
 def _unmapped(store: StateStore, name: str) -> Iterable[UnmappedSku]:

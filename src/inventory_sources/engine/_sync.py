@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attrs import Factory, define, evolve, field
 
 from inventory_sources.batch import RejectionKind
 from inventory_sources.engine._applying import apply_plan
+from inventory_sources.engine._fetching import Fetch, FetchRequest, fetch, fetch_context, foreign_errors
 from inventory_sources.engine._held import pack_intake, unpack_intake
-from inventory_sources.engine._intake import Intake, IntakeRequest, take_in
+from inventory_sources.engine._intake import Intake, read
 from inventory_sources.engine._lease import Lease
 from inventory_sources.engine._planning import Approval
 from inventory_sources.engine._proposal import Background, Proposal, propose
 from inventory_sources.engine._runs import Claimed, Ending, Runs, released
 from inventory_sources.errors import (
+    DecodeError,
+    FetchError,
+    InputTooLarge,
     InventorySourcesError,
     LeaseLost,
     RateLimited,
@@ -28,12 +32,12 @@ from inventory_sources.errors import (
 )
 from inventory_sources.plan import SyncPlan, VerdictAction
 from inventory_sources.protocols.clock import Clock
-from inventory_sources.protocols.connector import Progress
+from inventory_sources.protocols.connector import FetchOutcome, Progress
 from inventory_sources.protocols.sink import SinkLevel
 from inventory_sources.protocols.store import HeldPlan, StateChange, StateStore, Transaction, UnmappedSku
-from inventory_sources.run import Failure, RunResult, SyncRun
+from inventory_sources.run import Failure, RunResult, SyncRun, Trigger
 from inventory_sources.source import Source
-from inventory_sources.status import Cancel, Fail, Hold, SourceState, Succeed
+from inventory_sources.status import AppliedInput, Cancel, Fail, Hold, Rest, SourceState, Succeed
 
 __all__ = ["Sync"]
 
@@ -56,13 +60,20 @@ class Sync:
     logger: Any
     progress: Progress = field(default=lambda stage, unit, done: None)
     _overrides: Mapping[str, str] = field(default=Factory(dict), init=False)
+    _outcome: FetchOutcome = field(default=Factory(FetchOutcome), init=False)
+    _refused: bool = field(default=False, init=False)
 
     def run(self) -> SyncRun:
-        """Runs it and records how it ended.
+        """Runs it and records how it ended; then does what the connector left to be done after that.
 
         :raises LeaseLost: when another worker owns the source; this one wrote nothing more.
         :raises StoreError: when the end could not be recorded; the lease will expire and the run be rescued.
         """
+        run = self._run()
+        self._follow_up(run)
+        return run
+
+    def _run(self) -> SyncRun:
         try:
             return self._go()
         except SyncCancelled:
@@ -86,14 +97,59 @@ class Sync:
     def _go(self) -> SyncRun:
         state = self.claimed.state
         held = self.store.held(self.source.name) if state.approved_digest else None
-        with ExitStack() as spooled:
-            if held is None:
-                with self.lease.within(self.source.timeout):
-                    intake = spooled.enter_context(self._take_in())
-            else:
-                intake = unpack_intake(held.batch)
+        if held is not None:
             self.lease.check()
-            return self._settle(intake, held)
+            return self._settle(unpack_intake(held.batch), held)
+        with ExitStack() as spooled:
+            with self.lease.within(self.source.timeout):
+                self._overrides = self.store.overrides(self.source.name)
+                fetched = spooled.enter_context(fetch(self.source, self._request()))
+                skipped = self._skipped(fetched)
+                intake = None if skipped else read(fetched)
+            self.lease.check()
+            return self._settle(intake, None) if intake else self._finish(lambda tx: cast("Ending", skipped))
+
+    def _request(self) -> FetchRequest:
+        state = self.claimed.state
+        return FetchRequest(
+            self.clock,
+            self.claimed.run.started_at,
+            self.logger,
+            self.progress,
+            cursor=state.cursor,
+            memo=state.memo,
+            overrides=self._overrides,
+            cancelled=self.lease.cancelled,
+            outcome=self._outcome,
+        )
+
+    def _skipped(self, fetched: Fetch) -> Ending | None:
+        """How the run ends if there is nothing to read."""
+        run, cursor, memo = self.claimed.run, fetched.context.next_cursor, self._outcome.memo
+        if fetched.nothing_new:
+            return Ending(Rest(run.id, run.epoch, cursor, memo), self._record_skipped(fetched, fetched.nothing_new))
+        if not self._applied_before(fetched):
+            return None
+        event = Succeed(run.id, run.epoch, cursor=cursor, memo=memo, more=self._outcome.more)
+        record = self._record_skipped(fetched, "the input is unchanged since it was applied")
+        drop_held = self.claimed.state.held_digest is not None
+        return Ending(event, record, lambda state: StateChange(state, drop_held=drop_held))
+
+    def _applied_before(self, fetched: Fetch) -> bool:
+        state, run = self.claimed.state, self.claimed.run
+        before = state.applied
+        if run.trigger is Trigger.MANUAL or state.last_failure is not None or before is None or before.digest is None:
+            return False
+        return before.digest == fetched.digest
+
+    def _record_skipped(self, fetched: Fetch, reason: str) -> SyncRun:
+        return evolve(
+            self.claimed.run,
+            result=RunResult.COMPLETED,
+            inputs=tuple(payload.origin for payload in fetched.payloads),
+            warnings=tuple(self._outcome.warnings),
+            skipped=reason,
+        )
 
     def _settle(self, intake: Intake, held: HeldPlan | None) -> SyncRun:
         """Proposes, guards, applies and records what was taken in."""
@@ -111,22 +167,6 @@ class Sync:
         applied = self._apply(proposal.plan, None)
         return self._finish(lambda tx: self._succeed(intake, background, proposal, applied))
 
-    def _take_in(self) -> AbstractContextManager[Intake]:
-        state = self.claimed.state
-        self._overrides = self.store.overrides(self.source.name)
-        return take_in(
-            self.source,
-            IntakeRequest(
-                self.clock,
-                self.claimed.run.started_at,
-                self.logger,
-                self.progress,
-                cursor=state.cursor,
-                overrides=self._overrides,
-                cancelled=self.lease.cancelled,
-            ),
-        )
-
     def _apply(self, plan: SyncPlan, connection: object | None) -> SyncPlan:
         return apply_plan(
             self.source, plan, self.claimed.run, self.lease, progress=self.progress, connection=connection
@@ -134,7 +174,15 @@ class Sync:
 
     def _succeed(self, intake: Intake, background: Background, proposal: Proposal, applied: SyncPlan) -> Ending:
         run = evolve(self._record(intake, applied), result=RunResult.COMPLETED)
-        event = Succeed(run.id, run.epoch, baseline_rows=intake.rows, cursor=intake.cursor)
+        event = Succeed(
+            run.id,
+            run.epoch,
+            baseline_rows=intake.rows,
+            cursor=intake.cursor,
+            memo=self._outcome.memo,
+            applied=AppliedInput(run.started_at, intake.digest if _leaves_nothing(proposal, applied) else None),
+            more=self._outcome.more,
+        )
         ledger = proposal.ledger_change(background.ledger, applied)
 
         def extras(state: SourceState) -> StateChange:
@@ -166,7 +214,7 @@ class Sync:
                 change.held = held
                 return change
 
-            return Ending(Hold(run.id, run.epoch, digest, summary), record, extras)
+            return Ending(Hold(run.id, run.epoch, digest, summary, self._outcome.memo), record, extras)
 
         return self._finish(ending)
 
@@ -177,7 +225,7 @@ class Sync:
             as_of=plan.as_of,
             inputs=intake.inputs,
             evidence=str(intake.evidence),
-            warnings=plan.warnings,
+            warnings=(*intake.warnings, *plan.warnings),
         )
 
     def _learned(self, state: SourceState, plan: SyncPlan) -> StateChange:
@@ -193,12 +241,13 @@ class Sync:
 
     def _fail(self, error: InventorySourcesError) -> SyncRun:
         run = self.claimed.run
+        self._refused = isinstance(error, (DecodeError, InputTooLarge)) and not error.may_pass
         retry_after = error.retry_after if isinstance(error, RateLimited) else None
         self.logger.warning("sync_failed", code=error.code, message=error.message)
 
         def ending(tx: Transaction) -> Ending:
             failure = Failure.of(error, tx.now)
-            event = Fail(run.id, run.epoch, failure, error.recovery, retry_after)
+            event = Fail(run.id, run.epoch, failure, error.recovery, retry_after, self._outcome.memo)
             return Ending(event, evolve(run, result=RunResult.FAILED, failure=failure))
 
         return self._finish(ending)
@@ -212,6 +261,22 @@ class Sync:
         run = self.claimed.run
         return Ending(Cancel(run.id, run.epoch), evolve(run, result=RunResult.CANCELLED))
 
+    def _follow_up(self, run: SyncRun) -> None:
+        """Calls what is to be called after the end is recorded; the run stays as it is recorded, whatever happens."""
+        actions = self._outcome.after_commit if run.result is RunResult.COMPLETED else ()
+        if run.result is RunResult.FAILED and self._refused:
+            actions = self._outcome.after_refusal
+        if not actions:
+            return
+        request = evolve(self._request(), cancelled=self.lease.stopping, outcome=FetchOutcome())
+        with fetch_context(self.source, request) as context:
+            for action in actions:
+                try:
+                    with foreign_errors(FetchError, "connector", self.source.connector):
+                        action(context)
+                except InventorySourcesError as error:
+                    self.logger.warning("follow_up_failed", code=error.code, message=error.message)
+
     def _finish(self, ending: Callable[[Transaction], Ending]) -> SyncRun:
         for tries_left in reversed(range(_FINISH_TRIES)):
             try:
@@ -220,6 +285,13 @@ class Sync:
                 if not tries_left:
                     raise
         raise AssertionError("unreachable")
+
+
+def _leaves_nothing(proposal: Proposal, applied: SyncPlan) -> bool:
+    """Whether the same input, seen once more, could not have any effect."""
+    counts = applied.counts
+    undone = counts.unmapped or counts.invalid or counts.failed or applied.warnings
+    return not undone and proposal.traits.level is not SinkLevel.ABSOLUTE_SET
 
 
 def _approval(state: SourceState, held: HeldPlan | None) -> Approval | None:
