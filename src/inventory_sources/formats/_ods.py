@@ -9,9 +9,9 @@ from xml.parsers import expat
 
 from attrs import define, field
 
+from inventory_sources._zip import ZipArchive
 from inventory_sources.errors import InputTooLarge, StructureInvalid
 from inventory_sources.formats._cells import CELL_ERROR, SheetRow
-from inventory_sources.formats._zip_parts import ZipParts
 
 __all__ = ["OdsSheet"]
 
@@ -28,7 +28,7 @@ _MOST_ROWS, _MOST_COLUMNS, _MOST_CHARS, _MOST_DEPTH = 1_048_576, 16_384, 1 << 16
 class OdsSheet:
     """The rows of one sheet of an ODS workbook; those that are empty are passed over."""
 
-    parts: ZipParts
+    parts: ZipArchive
     sheet: str | int
     names: list[str] = field(factory=list)
     _rows: list[SheetRow] = field(factory=list)

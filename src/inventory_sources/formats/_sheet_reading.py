@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import polars as pl
 from attrs import define, field
 
+from inventory_sources._zip import ZIP_MAGIC, ZipArchive, find_directory
 from inventory_sources.batch import RawBatch
 from inventory_sources.errors import (
     HeadingInvalid,
@@ -35,7 +36,6 @@ from inventory_sources.formats._ods import OdsSheet
 from inventory_sources.formats._tally import Damage, Tally, selected
 from inventory_sources.formats._xls_records import check_xls
 from inventory_sources.formats._xlsx_parts import check_xlsx, error_cells
-from inventory_sources.formats._zip_parts import ZipParts, ends_whole
 from inventory_sources.payload import Payload, Proof
 from inventory_sources.protocols.decoder import DecodeContext, Inspection
 
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SheetReading", "inspect_workbook"]
 
-_ZIP, _COMPOUND = b"PK\3\4", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_MOST_PARTS = 4096
 _BATCH_ROWS = 20_000
 _SAMPLE_ROWS = 10
 
@@ -78,22 +79,24 @@ def _open(decoder: SpreadsheetDecoder, stream: BinaryIO, *, proven: bool) -> _Sh
         return _calamine_sheet(decoder, stream, errors)
     if not head:
         raise StructureInvalid("the file is empty", guidance="Check the system that writes it.")
-    if not _ZIP.startswith(head[: len(_ZIP)]):
+    if not ZIP_MAGIC.startswith(head[: len(ZIP_MAGIC)]):
         raise _no_workbook()
-    if not ends_whole(stream):
+    directory = find_directory(stream, "the workbook")
+    if directory is None:
         if proven:
             raise StructureInvalid("the workbook is damaged: its directory of parts is not at its end")
         raise InputIncomplete("the workbook does not end where it should, and may still be growing")
-    parts = ZipParts(stream, decoder.max_decoded_bytes, decoder.max_ratio)
-    if "xl/workbook.xml" in parts.parts:
+    parts = ZipArchive(stream, directory, "the workbook", _MOST_PARTS, decoder.max_decoded_bytes, decoder.max_ratio)
+    parts.check(parts.members.values())
+    if "xl/workbook.xml" in parts.members:
         check_xlsx(parts, decoder.max_cells)
         return _calamine_sheet(decoder, stream, partial(error_cells, parts))
-    if "content.xml" not in parts.parts:
+    if "content.xml" not in parts.members:
         raise _no_workbook()
     return _ods_sheet(decoder, parts)
 
 
-def _ods_sheet(decoder: SpreadsheetDecoder, parts: ZipParts) -> _Sheet:
+def _ods_sheet(decoder: SpreadsheetDecoder, parts: ZipArchive) -> _Sheet:
     sheet = OdsSheet(parts, decoder.sheet)
 
     def rows() -> Iterator[SheetRow]:

@@ -15,8 +15,8 @@ from xml.etree.ElementTree import fromstring
 
 from attrs import define, field
 
+from inventory_sources._zip import ZipArchive
 from inventory_sources.errors import InputTooLarge, StructureInvalid
-from inventory_sources.formats._zip_parts import ZipParts
 
 __all__ = ["check_xlsx", "column_number", "error_cells"]
 
@@ -40,7 +40,7 @@ def column_number(letters: str) -> int:
     return number
 
 
-def _whole_tags(parts: ZipParts, name: str) -> Iterator[bytes]:
+def _whole_tags(parts: ZipArchive, name: str) -> Iterator[bytes]:
     """A part in pieces that end between tags.
 
     :raises StructureInvalid: for a document type declaration, or another encoding than UTF-8.
@@ -113,14 +113,14 @@ class _Texts:
         self.sizes.extend(end - start for start, end in pairwise([*starts, len(data)]))
 
 
-def check_xlsx(parts: ZipParts, most_cells: int) -> None:
+def check_xlsx(parts: ZipArchive, most_cells: int) -> None:
     """Refuses a workbook that would take too much to open.
 
     :raises InputTooLarge: for sheets or texts that would take too much memory.
     :raises StructureInvalid: for parts that are damaged.
     """
     texts, values, sheets = _Texts(), 0, []
-    for name in parts.parts:
+    for name in parts.members:
         if not is_xml(name):
             continue
         extent, kind = _Extent(), b""
@@ -143,7 +143,7 @@ def is_xml(name: str) -> bool:
     return name.lower().endswith((".xml", ".rels"))
 
 
-def _check_texts(parts: ZipParts, sizes: array[int], sheets: list[str]) -> None:
+def _check_texts(parts: ZipArchive, sizes: array[int], sheets: list[str]) -> None:
     """Refuses shared texts that their cells would copy too often."""
     for name in sheets:
         total = 0
@@ -153,7 +153,7 @@ def _check_texts(parts: ZipParts, sizes: array[int], sheets: list[str]) -> None:
                 raise InputTooLarge(f"the texts of a sheet come to more than {parts.max_bytes} bytes")
 
 
-def error_cells(parts: ZipParts, sheet: str) -> set[tuple[int, int]]:
+def error_cells(parts: ZipArchive, sheet: str) -> set[tuple[int, int]]:
     """Row and column, from 1 on, of each cell of the sheet of this name that holds an error."""
     found = set()
     for data in _whole_tags(parts, _part_of(parts, sheet)):
@@ -165,7 +165,7 @@ def error_cells(parts: ZipParts, sheet: str) -> set[tuple[int, int]]:
     return found
 
 
-def _part_of(parts: ZipParts, sheet: str) -> str:
+def _part_of(parts: ZipArchive, sheet: str) -> str:
     """The part that holds the sheet of this name."""
     book = fromstring(parts.read("xl/workbook.xml", _MOST_SMALL_PART))  # noqa: S314 - has no DOCTYPE
     ids = [
@@ -179,6 +179,6 @@ def _part_of(parts: ZipParts, sheet: str) -> str:
     for relation in relations:
         if [relation.get("Id")] == ids[:1]:
             name = normpath(join("/xl", relation.get("Target", ""))).lstrip("/")
-            if name in parts.parts and is_xml(name):
+            if name in parts.members and is_xml(name):
                 return name
     raise StructureInvalid(f"the workbook does not say which part holds the sheet {sheet!r}")
