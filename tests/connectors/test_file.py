@@ -163,8 +163,8 @@ def test_a_pipe_that_takes_the_files_place_is_not_waited_for(
         os.mkfifo(file)
         return opened(path, flags)
 
-    opened = _local._open
-    monkeypatch.setattr(_local, "_open", swap)
+    opened = _local.open_without_waiting
+    monkeypatch.setattr(_local, "open_without_waiting", swap)
     error = failing(FileConnector(file), context, FetchError)
     assert "regular file" in str(error)
 
@@ -176,7 +176,7 @@ def test_a_file_without_permission_waits_for_a_person(
         raise PermissionError(errno.EACCES, "Permission denied", path)
 
     # Tests may run as root, who reads everything.
-    monkeypatch.setattr(_local, "_open", refuse)
+    monkeypatch.setattr(_local, "open_without_waiting", refuse)
     failing(FileConnector(file), context, AccessRefused)
 
 

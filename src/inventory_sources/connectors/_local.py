@@ -12,14 +12,25 @@ from attrs import frozen
 
 from inventory_sources.connectors._looks import CHUNK_BYTES, Look, failure, not_a_file
 
-__all__ = ["LocalFile"]
+__all__ = ["LocalFile", "modified", "open_without_waiting", "version"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _open(path: str, flags: int) -> int:
-    # Opening a pipe would wait for its writer. Windows has neither the flag nor such pipes.
+def open_without_waiting(path: str, flags: int) -> int:
+    """An opener; to open a pipe would otherwise wait for its writer."""
+    # Windows has neither the flag nor such pipes.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def modified(found: os.stat_result) -> datetime:
+    """Time of the last change, without the rounding of a float."""
+    return _EPOCH + timedelta(microseconds=found.st_mtime_ns // 1000)
+
+
+def version(found: os.stat_result) -> str:
+    """Which file it is, and when it was changed to the nanosecond."""
+    return f"{found.st_dev}:{found.st_ino}:{found.st_mtime_ns}"
 
 
 @frozen
@@ -43,7 +54,7 @@ class LocalFile:
     def chunks(self) -> Iterator[bytes]:
         """Its bytes, unless something else has taken its place."""
         try:
-            with open(self.path, "rb", buffering=0, opener=_open) as file:
+            with open(self.path, "rb", buffering=0, opener=open_without_waiting) as file:
                 self._look_at(os.fstat(file.fileno()))
                 while chunk := file.read(CHUNK_BYTES):
                     yield chunk
@@ -53,5 +64,4 @@ class LocalFile:
     def _look_at(self, found: os.stat_result) -> Look:
         if not stat.S_ISREG(found.st_mode):
             raise not_a_file(self.origin)
-        modified = _EPOCH + timedelta(microseconds=found.st_mtime_ns // 1000)
-        return Look(found.st_size, modified, f"{found.st_dev}:{found.st_ino}:{found.st_mtime_ns}")
+        return Look(found.st_size, modified(found), version(found))

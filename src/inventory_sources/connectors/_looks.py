@@ -17,7 +17,7 @@ from inventory_sources.errors import (
     SourceMissing,
 )
 
-__all__ = ["CHUNK_BYTES", "FileAtRest", "Look", "failure", "not_a_file"]
+__all__ = ["CHUNK_BYTES", "FileAtRest", "Look", "failure", "not_a_file", "taken"]
 
 CHUNK_BYTES = 256 * 1024
 
@@ -58,6 +58,15 @@ def not_a_file(origin: str) -> FetchError:
     """The error for a folder, device or pipe."""
     return FetchError(
         f"{origin} is not a regular file", recovery=Recovery.STOP, guidance="Name one file, not a folder or device."
+    )
+
+
+def taken(origin: str) -> FetchError:
+    """The error for a new name that something has already."""
+    return FetchError(
+        f"nothing can be renamed to {origin}: it is there already",
+        recovery=Recovery.STOP,
+        guidance="Move that file away, or choose names that do not repeat.",
     )
 
 

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from attrs import Attribute, field, frozen
 
 from inventory_sources.connectors._host_keys import pinned
-from inventory_sources.connectors._looks import not_a_file
+from inventory_sources.connectors._looks import not_a_file, taken
 from inventory_sources.connectors._sftp_wire import Answer, Attributes, Kind, Status, Wire, number, text, unreadable
 from inventory_sources.errors import (
     AccessRefused,
     ConfigurationError,
-    FetchError,
     InputTooLarge,
     InventorySourcesError,
-    Recovery,
     ServerFailed,
     SourceMissing,
     Truncated,
@@ -183,11 +181,7 @@ class SftpFiles:
         # The draft has the server refuse, but some replace what is there.
         with suppress(SourceMissing):
             self.look(path)
-            raise FetchError(
-                f"nothing can be renamed to {self._called(path)}: it is there already",
-                recovery=Recovery.STOP,
-                guidance="Move that file away, or choose names that do not repeat.",
-            )
+            raise taken(self._called(path))
 
     def _names(self, folder: str) -> Iterator[tuple[bytes, Attributes]]:
 

@@ -34,6 +34,8 @@ class RemoteEntry:
     :param name: the last part alone, as the server spells it.
     :param size: in bytes; ``None`` where the server does not say.
     :param modified: time of the last change (UTC); ``None`` where the server does not say or names no zone.
+    :param mark: whatever else changes with the content, such as an inode or an entity tag; compared and never read.
+        ``None`` over SFTP and FTP, which tell none.
     """
 
     path: str
@@ -41,6 +43,7 @@ class RemoteEntry:
     kind: RemoteKind
     size: int | None = None
     modified: datetime | None = None
+    mark: str | None = None
 
 
 class RemoteFiles(Protocol):

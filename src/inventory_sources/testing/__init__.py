@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from inventory_sources.testing.connectors import ConnectorContract, fetch_context
     from inventory_sources.testing.mappers import MapperContract
     from inventory_sources.testing.notifiers import NotifierContract, sample_notification
+    from inventory_sources.testing.remote_files import RemoteFilesContract
     from inventory_sources.testing.schedulers import SchedulerContract
     from inventory_sources.testing.servers import ScriptedHttpServer
     from inventory_sources.testing.sinks import StockSinkContract
@@ -24,6 +25,7 @@ __all__ = [
     "ManualClock",
     "MapperContract",
     "NotifierContract",
+    "RemoteFilesContract",
     "SchedulerContract",
     "ScriptedHttpServer",
     "StateStoreContract",
@@ -37,6 +39,7 @@ _MODULES = {
     "ManualClock": "clock",
     "MapperContract": "mappers",
     "NotifierContract": "notifiers",
+    "RemoteFilesContract": "remote_files",
     "SchedulerContract": "schedulers",
     "ScriptedHttpServer": "servers",
     "StateStoreContract": "stores",
