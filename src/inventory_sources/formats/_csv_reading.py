@@ -20,6 +20,7 @@ from inventory_sources.errors import (
 )
 from inventory_sources.formats._csv_shape import Shape
 from inventory_sources.formats._headings import check_headings, likely_delimiter
+from inventory_sources.formats._lines import Lines
 from inventory_sources.formats._tally import Damage, Tally, selected
 from inventory_sources.formats._text import BLOCK_BYTES, Block, Codec, blocks, resolve
 from inventory_sources.payload import Payload
@@ -32,57 +33,6 @@ __all__ = ["CsvReading"]
 
 #: Rows of a batch that ``csv`` reads, to bound the memory that Python's own texts take.
 _BATCH_ROWS = 50_000
-
-
-@define
-class _Lines:
-    """The physical lines of the blocks as ``csv`` asks for them, block by block.
-
-    :param number: of the line given last.
-    :param record_chars: given since the last record ended.
-    :param touched: first line and block of those whose lines were given since it was emptied.
-    """
-
-    blocks: Iterator[Block]
-    longest: int
-    block: Block | None = None
-    number: int = 0
-    record_chars: int = 0
-    touched: list[tuple[int, Block]] = field(factory=list)
-    _ahead: str = ""
-    _text: Iterator[str] = field(factory=lambda: iter(()))
-
-    @property
-    def drained(self) -> bool:
-        """Whether every line of the block was given."""
-        return not self._ahead
-
-    def next_block(self) -> Block | None:
-        """Goes on to the next block, without a look into it."""
-        self.block, self._ahead = next(self.blocks, None), ""
-        return self.block
-
-    def open_block(self, block: Block) -> None:
-        """Makes the lines of the block those to be given."""
-        block.text(self.number + 1)  # raises for what is no text; the lines are decoded piecemeal, in less memory
-        self.touched.append((self.number + 1, block))
-        self._text = iter(io.TextIOWrapper(io.BytesIO(block.data), block.codec.name, newline=""))
-        self._ahead = next(self._text, "")
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        if not self._ahead:
-            if (block := self.next_block()) is None:
-                raise StopIteration
-            self.open_block(block)
-        line, self._ahead = self._ahead, next(self._text, "")
-        self.number += 1
-        self.record_chars += len(line)
-        if self.record_chars > self.longest:
-            raise InputTooLarge(f"line {self.number}: the record is longer than {self.longest} characters")
-        return line
 
 
 @define
@@ -127,7 +77,7 @@ class CsvReading:
     context: DecodeContext
     _tally: Tally = field(init=False)
     _codec: Codec = field(init=False)
-    _lines: _Lines = field(init=False)
+    _lines: Lines = field(init=False)
     _records: Iterator[tuple[int, list[str]]] = field(init=False)
     _headings: tuple[str, ...] = ()
     _wanted: dict[str, int] = field(factory=dict)
@@ -138,7 +88,7 @@ class CsvReading:
         self._tally = Tally(self.payload, self.context, "line")
         self._codec = resolve(self.decoder.encoding, stream.read(4))
         stream.seek(self._codec.mark)
-        self._lines = _Lines(self._blocks(stream), self.decoder.max_record_chars)
+        self._lines = Lines(self._blocks(stream), self.decoder.max_record_chars)
         self._records = self._read_records()
         self._take_headings()
         shape = Shape.of(self.decoder, len(self._headings))
