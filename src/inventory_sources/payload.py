@@ -24,6 +24,7 @@ class Proof(Enum):
     LAST_PAGE = "last_page"
     CHECKSUM = "checksum"
     MARKER = "marker"
+    RENAMED = "renamed"
     STABLE = "stable"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from inventory_sources.errors import ConfigurationError, FetchError, InputIncomplete, InputTooLarge, Recovery
+from inventory_sources.errors import ConfigurationError, FetchError, InputIncomplete, InputTooLarge, Recovery, Truncated
 from inventory_sources.payload import Evidence, Payload, Proof
 from inventory_sources.protocols.connector import Head
 from inventory_sources.spool import read_head, spool
@@ -38,13 +38,13 @@ def file_time(value: FileTime | str) -> FileTime:
         raise ConfigurationError("as_of must be modified or fetch") from None
 
 
-def copy_file(file: FileAtRest, context: FetchContext, *, max_bytes: int, as_of: FileTime) -> Payload:
-    """The file as it is now, in the spool.
+def copy_file(file: FileAtRest, before: Look, context: FetchContext, *, max_bytes: int, as_of: FileTime) -> Payload:
+    """The file in the spool.
 
+    :param before: a look at it just now.
     :raises InputIncomplete: when it changed while it was read.
     :raises FetchError: when it cannot be read.
     """
-    before = file.look()
     if before.size > max_bytes:
         raise InputTooLarge(f"{file.origin} has {before.size} bytes, more than {max_bytes}")
     observed = _observed(before, file.origin) if as_of is FileTime.MODIFIED else None
@@ -72,8 +72,12 @@ def _observed(look: Look, origin: str) -> datetime:
 
 def _unchanged(file: FileAtRest, before: Look) -> Iterator[bytes]:
     size = 0
-    for chunk in file.chunks():
-        size += len(chunk)
-        yield chunk
+    try:
+        for chunk in file.chunks():
+            size += len(chunk)
+            yield chunk
+    except Truncated:
+        if file.look() == before:
+            raise
     if size != before.size or file.look() != before:
         raise InputIncomplete(f"{file.origin} changed while it was read")

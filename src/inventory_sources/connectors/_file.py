@@ -1,26 +1,29 @@
-"""Gets one file."""
+"""Gets files of this machine and of fsspec filesystems."""
 
 from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import field, frozen
 
-from inventory_sources.connectors._copying import FileTime, copy_file, file_time, head_of
-from inventory_sources.connectors._fsspec import RemoteFile, open_filesystem
+from inventory_sources.connectors._copying import FileTime
+from inventory_sources.connectors._fsspec import open_filesystem
+from inventory_sources.connectors._fsspec_files import FsspecFiles
 from inventory_sources.connectors._local import LocalFile
+from inventory_sources.connectors._local_files import LocalFiles
+from inventory_sources.connectors._pick_up_connector import PickUpConnector
 from inventory_sources.errors import ConfigurationError
-from inventory_sources.payload import Payload
-from inventory_sources.protocols.connector import Head
 from inventory_sources.secrets import Secret
 
 if TYPE_CHECKING:
     from inventory_sources.connectors._looks import FileAtRest
-    from inventory_sources.protocols.connector import FetchContext, Fetched
+    from inventory_sources.protocols.connector import FetchContext
+    from inventory_sources.protocols.remote_files import RemoteFiles
 
 __all__ = ["FileConnector", "FileTime"]
 
@@ -74,28 +77,27 @@ def _valid_options(instance: FileConnector, attribute: object, options: Mapping[
             raise ConfigurationError(f"storage option {name!r} is not a text, number, true, false or null")
 
 
-def _positive(instance: FileConnector, attribute: object, value: int) -> None:
-    if value < 1:
-        raise ConfigurationError("max_bytes must be more than 0")
-
-
 @frozen(kw_only=True)
-class FileConnector:
-    """Copies one file, and refuses it when it changes meanwhile.
+class FileConnector(PickUpConnector):
+    """Copies files of this machine or of an fsspec filesystem, and refuses one when it changes meanwhile.
 
     Size and time of change are looked at before and after the copy. That both agree is weak evidence: a writer may
-    only have paused. So it proves a file to be ``stable``, never to be whole.
+    only have paused. So it proves a file to be ``stable``, never to be whole; see :class:`PickUp` for better ways.
 
     To adapt it, subclass and override :meth:`locate` (a path that depends on the day) or :meth:`payloads` (what to
-    make of the file).
+    make of a file).
 
-    :param path: of one file, taken as it is, without patterns; a relative one starts at the working directory.
+    :param path: of one file, taken as it is; a relative one starts at the working directory. Its last part is a pattern
+        where ``pick_up`` takes several.
     :param filesystem: ``file`` for this machine, or the name of an fsspec filesystem such as ``s3``.
     :param storage_options: keyword arguments of that filesystem: plain values. Those that name an address
         (``endpoint_url``) are dialled without being judged, so they are for an operator to set.
     :param secrets: more of its keyword arguments, such as ``key`` and ``secret``.
     :param max_bytes: a larger file is refused.
     :param as_of: which time stands for the observation.
+    :param unpack: what the file is packed with, for one that is to be unpacked.
+    :param pick_up: which files are taken, how each is known to be whole, and what becomes of it. An object store
+        renames by copying and deleting; what is uploaded under the same name in between is lost.
     :raises ConfigurationError: when one of these cannot be used.
     """
 
@@ -103,8 +105,6 @@ class FileConnector:
     filesystem: str = field(default="file", validator=_valid_filesystem)
     storage_options: Mapping[str, Plain] = field(factory=dict, repr=False, validator=_valid_options)
     secrets: Mapping[str, Secret] = field(factory=dict)
-    max_bytes: int = field(default=1024**3, validator=_positive)
-    as_of: FileTime = field(default=FileTime.MODIFIED, converter=file_time)
 
     def __attrs_post_init__(self) -> None:
         if self.filesystem in _LOCAL and (self.storage_options or self.secrets):
@@ -113,42 +113,20 @@ class FileConnector:
         if twice or set(self.secrets) & _WRAPPING_OPTIONS:
             raise ConfigurationError("a storage option is given twice, or a secret would open another filesystem")
 
-    def fetch(self, context: FetchContext) -> Iterator[Fetched]:
-        """Yields what :meth:`payloads` makes of the file.
-
-        :raises InputIncomplete: when it changed while it was read; it is read again shortly.
-        :raises FetchError: when it cannot be read; see :mod:`inventory_sources.errors`.
-        """
-        yield from self.payloads(self.copy(self.locate(context), context), context)
-
-    def check(self, context: FetchContext) -> Head:
-        """The head of the file.
-
-        :raises FetchError: as :meth:`fetch` would.
-        """
-        return head_of(self._file(self.locate(context)))
-
-    def locate(self, context: FetchContext) -> str:
-        """The path for this sync; override for names with a date in them."""
-        return self.path
-
-    def payloads(self, payload: Payload, context: FetchContext) -> Iterable[Fetched]:
-        """What of the file is the input; override to unpack it or to yield records."""
-        return (payload,)
-
-    def copy(self, path: str, context: FetchContext) -> Payload:
-        """The file as it is now, in the spool.
-
-        :raises InputIncomplete: when it changed while it was read.
-        :raises FetchError: when it cannot be read.
-        """
-        return copy_file(self._file(path), context, max_bytes=self.max_bytes, as_of=self.as_of)
-
-    def _file(self, path: str) -> FileAtRest:
-        if path != self.path:
-            _valid_path(self, None, path)
+    def session(self, context: FetchContext) -> AbstractContextManager[RemoteFiles]:
+        """A filesystem of this sync's own."""
         if self.filesystem in _LOCAL:
-            return LocalFile(Path(path))
+            return LocalFiles()
         revealed = {name: secret.reveal() for name, secret in self.secrets.items()}
         filesystem = open_filesystem(self.filesystem, {**self.storage_options, **revealed})
-        return RemoteFile(filesystem, path, f"{self.filesystem}://{path}")
+        return FsspecFiles(filesystem, self.filesystem)
+
+    def origin(self, path: str) -> str:
+        """The path, with the filesystem's name where it is not this machine's."""
+        return path if self.filesystem in _LOCAL else f"{self.filesystem}://{path}"
+
+    def file(self, files: RemoteFiles, path: str) -> FileAtRest:
+        """The file at a path; where it is the only one that is named, a link to it does as well."""
+        if self.filesystem in _LOCAL and self.pick_up.take == "one" and not self.pick_up.puts_away:
+            return LocalFile(Path(path))
+        return super().file(files, path)

@@ -125,12 +125,12 @@ class SftpFiles:
             yield cls(wire, server)
 
     def entries(self, folder: str) -> Iterator[RemoteEntry]:
-        """The names in a folder, in the server's order.
+        """The names in a folder, in the server's order; ``""`` is the folder that a session starts in.
 
         :raises InputTooLarge: when there are more than ``max_entries``.
         """
         found = 0
-        for name, attributes in self._names(folder):
+        for name, attributes in self._names(folder or "."):
             if name in (b".", b".."):
                 continue
             found += 1
@@ -281,4 +281,5 @@ def _kind(attributes: Attributes) -> RemoteKind:
 def _entry(folder: str, name: bytes, attributes: Attributes) -> RemoteEntry:
     shown = name.decode("utf-8", "surrogateescape")
     kind = RemoteKind.OTHER if {"/", "\0"} & set(shown) else _kind(attributes)
-    return RemoteEntry(f"{folder.rstrip('/')}/{shown}", shown, kind, attributes.size, attributes.modified)
+    path = f"{folder.rstrip('/')}/{shown}" if folder else shown
+    return RemoteEntry(path, shown, kind, attributes.size, attributes.modified)

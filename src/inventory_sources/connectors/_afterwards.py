@@ -1,0 +1,128 @@
+"""Moves or deletes files that were used, and never a newer upload of the same name that nobody read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from inventory_sources.connectors._choosing import ASIDE
+from inventory_sources.connectors._inbox import Inbox, shown
+from inventory_sources.connectors._looks import Look
+from inventory_sources.errors import FetchError, Recovery, SourceMissing
+
+if TYPE_CHECKING:
+    from inventory_sources.connectors._readiness import Sidecar
+    from inventory_sources.protocols.connector import FetchContext
+
+__all__ = ["TakenFile", "put_away"]
+
+
+@frozen
+class TakenFile:
+    """A file that was used, as it was then.
+
+    :param sha256: of the bytes that were used, if they were all copied.
+    """
+
+    name: str
+    look: Look
+    sha256: str | None = None
+    sidecar: Sidecar | None = None
+
+
+@frozen
+class _Away:
+    """Where files go: a folder beside them, or nowhere."""
+
+    inbox: Inbox
+    context: FetchContext
+    folder: str | None
+    stamp: str
+
+    def put(self, file: TakenFile) -> bool:
+        """Whether the file is away; a newer one stays, or comes back to its name."""
+        path = self.inbox.path(file.name)
+        try:
+            if self.inbox.file(file.name).look() != file.look:
+                self._tell("newer_upload_stays", file)
+                return False
+        except SourceMissing:
+            return True
+        stamped = f"{self.stamp}_{file.name}"
+        to = self.inbox.path(self.folder, stamped) if self.folder else self.inbox.path(ASIDE + stamped)
+        self._rename(path, to)
+        if not self._is_same(to, file):
+            self._put_back(to, path, file)
+            return False
+        if self.folder is None:
+            self.inbox.files.put_away(to, None)
+        return True
+
+    def _rename(self, path: str, to: str) -> None:
+        try:
+            self.inbox.files.put_away(path, to)
+        except FetchError:
+            if self.folder is None or self._has_folder(self.folder):
+                raise
+            raise FetchError(
+                f"{self.inbox.file(self.folder).origin}, where files that were used are to be moved, is not there",
+                recovery=Recovery.STOP,
+                guidance="Create this folder on the server.",
+            ) from None
+
+    def _has_folder(self, name: str) -> bool:
+        try:
+            self.inbox.files.look(self.inbox.path(name))
+        except SourceMissing:
+            return False
+        return True
+
+    def _is_same(self, path: str, file: TakenFile) -> bool:
+        """Not by its time alone, which many servers tell by the second."""
+        look = self.inbox.opener(self.inbox.files, path).look()
+        if look.size != file.look.size:
+            return False
+        if look.mark is not None and look.mark == file.look.mark:
+            return True
+        if file.sha256 is not None:
+            return self.inbox.sha256(path, self.context) == file.sha256
+        return look.modified == file.look.modified
+
+    def _put_back(self, moved: str, path: str, file: TakenFile) -> None:
+        """Something else had taken the file's place in between: it goes back to where it was uploaded to."""
+        try:
+            self.inbox.files.put_away(moved, path)
+        except FetchError as error:
+            self.context.logger.error(  # noqa: TRY400 - the message says it
+                "newer_upload_moved_away", file=shown(file.name), now=moved, code=error.code, message=error.message
+            )
+        else:
+            self._tell("newer_upload_put_back", file)
+
+    def _tell(self, event: str, file: TakenFile) -> None:
+        self.context.logger.info(event, file=shown(file.name))
+
+
+def put_away(
+    inbox: Inbox, files: Iterable[TakenFile], folder: str | None, used_at: datetime, context: FetchContext
+) -> None:
+    """Moves files to a folder beside them, or deletes them, and then what came with them.
+
+    Each is renamed, looked at, and put back when it is not the one that was used.
+
+    :param folder: its name; ``None`` deletes.
+    :param used_at: begins the new names.
+    :raises FetchError: when one cannot be put away; the others after it stay as well.
+    """
+    away = _Away(inbox, context, folder, f"{used_at:%Y%m%dT%H%M%SZ}")
+    sidecars: dict[Sidecar, bool] = {}
+    for file in files:
+        done = away.put(file)
+        if file.sidecar:
+            sidecars[file.sidecar] = done and sidecars.get(file.sidecar, True)
+    for sidecar, done in sidecars.items():
+        if done:
+            away.put(TakenFile(sidecar.name, sidecar.look))

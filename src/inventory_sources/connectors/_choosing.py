@@ -1,0 +1,125 @@
+"""Which files of a folder a pick-up is about, from the oldest to the newest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from inventory_sources.connectors._inbox import Inbox, shown
+from inventory_sources.connectors._looks import Look
+from inventory_sources.connectors._pick_up import PickUp, safe_name
+from inventory_sources.connectors._remembered import Key, version
+from inventory_sources.errors import FetchError, InputTooLarge, Recovery, SourceMissing
+from inventory_sources.protocols.remote_files import RemoteEntry, RemoteKind
+
+if TYPE_CHECKING:
+    from inventory_sources.protocols.connector import FetchContext
+
+__all__ = ["ASIDE", "Candidate", "matching", "named"]
+
+#: Begins the name that a file has while it is deleted.
+ASIDE = ".taken-"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@frozen
+class Candidate:
+    """A file that may be taken, as it was listed."""
+
+    key: Key
+    name: str
+    look: Look
+
+    @property
+    def version(self) -> str:
+        """Changes with the file."""
+        return version(self.look)
+
+
+def named(inbox: Inbox) -> Candidate:
+    """The one file that the path names.
+
+    :raises SourceMissing: when it is not there.
+    """
+    return Candidate((0, inbox.name), inbox.name, inbox.file(inbox.name).look())
+
+
+def matching(inbox: Inbox, pick_up: PickUp, context: FetchContext) -> list[Candidate]:
+    """The files that match, from the oldest to the newest. Links, folders and other things are never among them.
+
+    :raises InputTooLarge: when there are too many.
+    :raises FetchError: when they cannot be listed, or nothing tells their order.
+    """
+    listed = _safe(inbox.entries(), pick_up.matcher(inbox.name), context)
+    sidecars = {pick_up.sidecar(entry.name) for entry in listed}
+    files = [entry for entry in listed if entry.kind is RemoteKind.FILE and entry.name not in sidecars]
+    if len(files) > pick_up.max_files:
+        raise InputTooLarge(
+            f"{len(files)} files match {inbox.origin}, more than {pick_up.max_files}",
+            guidance="Have files moved or deleted afterwards, clear the folder, or raise max_files.",
+        )
+    return sorted(_candidates(inbox, pick_up, files, context), key=lambda candidate: candidate.key)
+
+
+def _safe(entries: Iterable[RemoteEntry], matches: Callable[[str], bool], context: FetchContext) -> list[RemoteEntry]:
+    safe: list[RemoteEntry] = []
+    unsafe: list[RemoteEntry] = []
+    aside: list[RemoteEntry] = []
+    for entry in entries:
+        if entry.name.startswith(ASIDE):
+            aside.append(entry)
+        elif matches(entry.name):
+            (safe if safe_name(entry.name) else unsafe).append(entry)
+    if unsafe:
+        context.warn(f"{len(unsafe)} names in the folder cannot be of files in it, first {shown(unsafe[0].name)}")
+    if aside:
+        context.warn(f"{len(aside)} files were not deleted to the end, first {shown(aside[0].name)}; look at them")
+    return safe
+
+
+def _candidates(
+    inbox: Inbox, pick_up: PickUp, files: Iterable[RemoteEntry], context: FetchContext
+) -> Iterator[Candidate]:
+    undated = []
+    for entry in files:
+        moment = None if pick_up.order in {"modified", "name"} else _moment(entry.name, pick_up.order)
+        if moment is None and pick_up.order not in {"modified", "name"}:
+            undated.append(entry.name)
+            continue
+        with suppress(SourceMissing):  # it went since it was listed
+            look = _look(inbox, entry, needs_time=pick_up.needs_times)
+            yield Candidate((_microseconds(inbox, pick_up, look, moment), entry.name), entry.name, look)
+    if undated:
+        context.warn(f"{len(undated)} files match the pattern but not the order's template, first {shown(undated[0])}")
+
+
+def _moment(name: str, template: str) -> datetime | None:
+    with suppress(ValueError):
+        moment = datetime.strptime(name, template)  # noqa: DTZ007 - only to compare names
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None
+
+
+def _look(inbox: Inbox, entry: RemoteEntry, *, needs_time: bool) -> Look:
+    if entry.size is None or (needs_time and entry.modified is None):
+        return inbox.file(entry.name).look()
+    return Look(entry.size, entry.modified, entry.mark)
+
+
+def _microseconds(inbox: Inbox, pick_up: PickUp, look: Look, moment: datetime | None) -> int:
+    if pick_up.order == "name":
+        return 0
+    known = moment or look.modified
+    if known is None:
+        raise FetchError(
+            f"nothing tells when the files of {inbox.origin} were changed",
+            recovery=Recovery.STOP,
+            guidance="Declare another order: name, or a template of the names.",
+        )
+    return (known - _EPOCH) // _MICROSECOND

@@ -1,0 +1,118 @@
+"""What all connectors of files share, wherever the files are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from attrs import evolve, field, frozen
+
+from inventory_sources.connectors._afterwards import TakenFile, put_away
+from inventory_sources.connectors._copying import FileTime, file_time, head_of
+from inventory_sources.connectors._inbox import FileOnServer, Inbox
+from inventory_sources.connectors._pick_up import PickUp
+from inventory_sources.connectors._taking import Taking
+from inventory_sources.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from inventory_sources.connectors._looks import FileAtRest
+    from inventory_sources.payload import Payload
+    from inventory_sources.protocols.connector import FetchContext, Fetched, Head
+    from inventory_sources.protocols.remote_files import RemoteFiles
+
+__all__ = ["PickUpConnector"]
+
+
+def _valid_path(instance: object, attribute: object, path: str) -> None:
+    if not path or path.endswith("/") or any(character in path for character in "\r\n\0"):
+        raise ConfigurationError("the path must name a file, or a pattern in a folder")
+
+
+def _positive(instance: object, attribute: object, value: int) -> None:
+    if value < 1:
+        raise ConfigurationError("max_bytes must be more than 0")
+
+
+@frozen(kw_only=True)
+class PickUpConnector(ABC):
+    """Copies files that :class:`PickUp` chooses; where they are, its subclasses say."""
+
+    path: str = field(kw_only=False, validator=_valid_path)
+    max_bytes: int = field(default=1024**3, validator=_positive)
+    as_of: FileTime = field(default=FileTime.MODIFIED, converter=file_time)
+    pick_up: PickUp = field(factory=PickUp)
+
+    def fetch(self, context: FetchContext) -> Iterator[Fetched]:
+        """Yields what :meth:`payloads` makes of each file that is taken.
+
+        :raises InputIncomplete: when one is not shown to be whole yet, or changed while it was read; it is read again
+            shortly.
+        :raises FetchError: when one cannot be read; see :mod:`inventory_sources.errors`.
+        """
+        path = self._located(context)
+        with self.session(context) as files:
+            taking = self._taking(files, path, context)
+            self._register(taking, path, context)
+            copied = taking.payloads()
+        for payload in copied:
+            yield from self.payloads(payload, context)
+
+    def check(self, context: FetchContext) -> Head:
+        """The head of the file that would be taken now, ready or not.
+
+        :raises FetchError: as :meth:`fetch` would.
+        """
+        path = self._located(context)
+        with self.session(context) as files:
+            return head_of(self._taking(files, path, context).head())
+
+    def locate(self, context: FetchContext) -> str:
+        """The path for this sync; override for a folder or name that depends on the day."""
+        return self.path
+
+    def payloads(self, payload: Payload, context: FetchContext) -> Iterable[Fetched]:
+        """What of a file is the input; override to unpack it or to yield records."""
+        return (payload,)
+
+    @abstractmethod
+    def session(self, context: FetchContext) -> AbstractContextManager[RemoteFiles]:
+        """A session with what holds the files, for one sync."""
+
+    @abstractmethod
+    def origin(self, path: str) -> str:
+        """What to call a file in messages."""
+
+    def file(self, files: RemoteFiles, path: str) -> FileAtRest:
+        """The file at a path, to look at and to read."""
+        # A name that is not UTF-8 is kept by surrogates, which no log or database takes.
+        return FileOnServer(files, path, self.origin(path).encode("utf-8", "backslashreplace").decode())
+
+    def _located(self, context: FetchContext) -> str:
+        path = self.locate(context)
+        if path != self.path:  # another one is judged like the one that was declared
+            evolve(self, path=path)
+        return path
+
+    def _taking(self, files: RemoteFiles, path: str, context: FetchContext) -> Taking:
+        inbox = Inbox.at(path, files, self.file)
+        return Taking.of(inbox, self.pick_up, context, max_bytes=self.max_bytes, as_of=self.as_of)
+
+    def _register(self, taking: Taking, path: str, context: FetchContext) -> None:
+        """Before anything is copied: of the lists, what they hold when the run has ended counts."""
+        if not self.pick_up.puts_away:
+            return
+        done = self.pick_up.done_folder if self.pick_up.afterwards == "move" else None
+        used_at = context.started_at
+
+        def put(files: Sequence[TakenFile], folder: str | None, later: FetchContext) -> None:
+            if files:
+                with self.session(later) as session:
+                    put_away(Inbox.at(path, session, self.file), files, folder, used_at, later)
+
+        context.after_commit(partial(put, taking.again, done))
+        context.after_commit(partial(put, taking.used, done))
+        if self.pick_up.failed_folder is not None:
+            context.after_refusal(partial(put, taking.used, self.pick_up.failed_folder))
