@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import cattrs
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from inventory_sources.errors import (
@@ -207,6 +207,41 @@ def test_json_lines_cut_anywhere_give_their_first_rows_or_an_error(read, rows):
             continue
         assert (found.rows, found.damaged) == (truth[: len(found.rows)], [])
     assert read(JsonLinesDecoder(), data, "sku", "qty").rows == truth
+
+
+def one_object(line: str) -> bool:
+    """Whether a line is one JSON object with keys that differ, as the plain parser has it."""
+
+    def unlike(pairs):
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError
+        return dict(pairs)
+
+    def refuse(name):
+        raise ValueError(name)
+
+    try:
+        return isinstance(json.loads(line, object_pairs_hook=unlike, parse_constant=refuse), dict)
+    except ValueError:
+        return False
+
+
+PIECES = '{ } [ ] : , " \\" "a" "b" "::" ": NaN 1 {"a":1} {"a":1}, {"a":[1 2]} "a":2} {"a":1,"a":2} {"a":1},NaN,{"a":1}'
+GOOD = ('{"a": "1:2::3"}', '{"a" :{"b":[{}]}}', '{"a": "NaN"}', '{"b": "}{][\\\\"}')
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(['{"a":1},NaN,{"a":[1', "2]}"])
+@example(['{"a":1},{"a":[1', "2]}"])
+@example(['{"a":1,"a":2}'])
+@given(st.lists(st.lists(st.sampled_from(PIECES.split()), max_size=5).map("".join) | st.sampled_from(GOOD), max_size=4))
+def test_lines_read_together_are_read_like_each_by_itself(read, lines):
+    found = read(JsonLinesDecoder(), "\n".join([*lines, '{"sku": "Z"}\n']).encode(), "sku")
+    good = [number for number, line in enumerate(lines, 1) if one_object(line)]
+    assert [number for number, _ in found.rows] == [*good, len(lines) + 1]
+    assert [number for number, _ in found.damaged] == [
+        number for number, line in enumerate(lines, 1) if line and number not in good
+    ]
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

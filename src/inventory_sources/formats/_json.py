@@ -17,7 +17,7 @@ from inventory_sources.errors import (
     InventorySourcesError,
     StructureInvalid,
 )
-from inventory_sources.formats._json_text import check_depth, described, follow, looks_cut, parse
+from inventory_sources.formats._json_text import described, follow, looks_cut, parse, parse_lines
 from inventory_sources.formats._tally import Damage, Tally, selected
 from inventory_sources.formats._text import Block, blocks, check_encoding, resolve, without_cut_character
 from inventory_sources.payload import Payload, Proof
@@ -29,6 +29,7 @@ _Objects: TypeAlias = "dict[int, dict[str, Any]]"
 
 _COUNT = re.compile(r"[0-9]{1,18}")
 _BATCH_RECORDS = 50_000
+_LINES_AT_ONCE = 1000
 _DEEPEST = 200
 _SHOWN_CHARS = 1000
 _CUT = "the document does not end where it should, and may still be growing"
@@ -80,8 +81,7 @@ class JsonDecoder:
         records, declared = self._records(document), self._count(document)
         if records:
             keys = Keys()
-            for record in records:
-                keys.add(record)
+            keys.take(records)
             paths = keys.paths()
             columns = {heading: paths[heading] for heading in selected(context, tuple(paths))}
             for start in range(0, len(records), _BATCH_RECORDS):
@@ -91,11 +91,10 @@ class JsonDecoder:
 
     def _document(self, payload: Payload, context: DecodeContext) -> object:
         text = self._text(payload, context)
-        if not text.strip():
+        if not text or text.isspace():
             raise StructureInvalid("the document is empty", guidance="Check the system that sends it.")
-        check_depth(text, self.max_depth)
         try:
-            document = parse(text)
+            document = parse(text, self.max_depth)
         except json.JSONDecodeError as error:
             if looks_cut(text, error) and not context.evidence.proves_end:
                 raise InputIncomplete(_CUT) from None
@@ -118,7 +117,7 @@ class JsonDecoder:
         found, where = follow(document, self.records), repr(self.records) if self.records else "the top"
         if not isinstance(found, list):
             raise StructureInvalid(f"at {where} is {described(found)}, not the list of records")
-        for number, record in enumerate(found, 1):
+        for number, record in enumerate(found, 1) if set(map(type, found)) - {dict} else ():
             if type(record) is not dict:
                 raise StructureInvalid(f"record {number} of the list at {where} is {described(record)}, not an object")
         return found
@@ -177,8 +176,7 @@ class JsonLinesDecoder:
         tally = Tally(payload, context, "line")
         keys, found = Keys(), False
         for objects, _, _ in self._read(payload, context):
-            for record in objects.values():
-                keys.add(record)
+            keys.take(objects.values())
             found = found or bool(objects)
         if not found:
             raise StructureInvalid("no line of the input is a JSON object")
@@ -212,6 +210,16 @@ class JsonLinesDecoder:
         """The objects by line, and the damaged lines, of these lines."""
         objects: _Objects = {}
         damages: list[Damage] = []
+        for at in range(0, len(lines), _LINES_AT_ONCE):
+            some, number = lines[at : at + _LINES_AT_ONCE], first + at
+            values = parse_lines(some, self.max_depth)
+            if values is not None and set(map(type, values)) == {dict}:
+                objects.update(enumerate(values, number))
+            else:
+                self._parse_each(some, number, objects, damages)
+        return objects, damages
+
+    def _parse_each(self, lines: list[str], first: int, objects: _Objects, damages: list[Damage]) -> None:
         for number, line in enumerate(lines, first):
             if not line.strip():
                 continue
@@ -221,12 +229,9 @@ class JsonLinesDecoder:
                 damages.append(_damaged(number, f"is not JSON ({error.msg} at column {error.colno})", line))
             except InventorySourcesError as error:
                 damages.append(_damaged(number, f"is refused: {error.message}", line))
-        return objects, damages
 
     def _object(self, line: str) -> dict[str, Any]:
-        if line.count("[") + line.count("{") > self.max_depth:
-            check_depth(line, self.max_depth)
-        value = parse(line)
+        value = parse(line, self.max_depth)
         if type(value) is not dict:
             raise StructureInvalid(f"it holds {described(value)}, not an object")
         return value

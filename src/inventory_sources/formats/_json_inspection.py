@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from inventory_sources.errors import InventorySourcesError, StructureInvalid
 from inventory_sources.formats._encoding_hint import HeadText, read_head
 from inventory_sources.formats._json_rows import Keys, flat
-from inventory_sources.formats._json_text import check_depth, follow, parse
+from inventory_sources.formats._json_text import follow, parse
 from inventory_sources.protocols.decoder import Inspection
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ def inspect_json(decoder: JsonDecoder, head: bytes, *, complete: bool) -> Inspec
     read = read_head(head, decoder.encoding)
     try:
         text = read.text if complete else _closed(read.text)
-        check_depth(text, decoder.max_depth)
-        document = parse(text)
+        document = parse(text, decoder.max_depth)
     except json.JSONDecodeError as error:
         return _inspection(read, (), f"line {error.lineno}, column {error.colno}: this is not JSON ({error.msg})")
     except InventorySourcesError as error:
@@ -60,8 +59,7 @@ def _inspection(
 ) -> Inspection:
     problems = (*read.problems, problem) if problem else read.problems
     keys = Keys()
-    for record in records:
-        keys.add(record)
+    keys.take(records)
     try:
         headings = tuple(keys.paths())
     except InventorySourcesError as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -27,6 +28,14 @@ class Keys:
 
     leaves: dict[str, None] = field(factory=dict)
     branches: dict[str, Keys] = field(factory=dict)
+
+    def take(self, records: Collection[dict[str, Any]]) -> None:
+        """Takes in the keys of many objects, at once where none of them holds another."""
+        if dict in set(map(type, chain.from_iterable(map(dict.values, records)))):
+            for record in records:
+                self.add(record)
+        else:
+            self.leaves.update(dict.fromkeys(chain.from_iterable(records)))
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Takes in the keys of one more object."""
@@ -72,6 +81,8 @@ def flat(record: Mapping[str, Any]) -> dict[str, str | None]:
 
 def _column(path: tuple[str, ...], records: Sequence[Mapping[str, Any]]) -> list[Any]:
     *above, last = path
+    if not above:
+        return [record.get(last) for record in records]
     objects: list[Any] = list(records)
     for key in above:
         objects = [holder.get(key) if type(holder) is dict else None for holder in objects]
@@ -97,7 +108,7 @@ def batch(
             for heading, column in cells.items()
         ]
     )
-    kept = pl.Series([numbers[row] for row in good], dtype=pl.Int64)
+    kept = pl.Series([numbers[row] for row in good] if faults else list(numbers), dtype=pl.Int64)
     return tally.batch(frame, kept, partial(_cells, numbers, records))
 
 

@@ -4,29 +4,73 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import accumulate
+from contextlib import suppress
+from itertools import accumulate, chain
 from typing import Any, NoReturn
 
-from inventory_sources.errors import InputTooLarge, StructureInvalid
+from inventory_sources.errors import InputTooLarge, InventorySourcesError, StructureInvalid
 
-__all__ = ["check_depth", "described", "follow", "looks_cut", "parse"]
+__all__ = ["check_depth", "described", "follow", "looks_cut", "parse", "parse_lines"]
 
-_NOT_STRUCTURE = bytes(sorted(set(range(256)) - set(b'[]{}"')))
+_NOT_STRUCTURE = bytes(sorted(set(range(256)) - set(b'[]{}:"')))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _CUT_TOKEN = re.compile(r"t|tr|tru|f|fa|fal|fals|n|nu|nul|-")
 
 
-def parse(text: str) -> Any:
+def parse(text: str, max_depth: int | None = None) -> Any:
     """The value of a JSON text (RFC 8259): numbers as their text, everything else as usual.
 
     :raises json.JSONDecodeError: where it is no JSON.
     :raises StructureInvalid: for a key that stands twice in one object, and for NaN or Infinity.
-    :raises InputTooLarge: for nesting that exhausts the parser; :func:`check_depth` finds it sooner.
+    :raises InputTooLarge: for nesting deeper than ``max_depth``, or so deep that it exhausts the parser.
     """
+    return _parse(_PLAIN, text, max_depth)
+
+
+def parse_lines(lines: list[str], max_depth: int) -> list[Any] | None:
+    """The values of lines that hold one each; ``None`` where a line may be at fault, which :func:`parse` then tells.
+
+    They are read as one list with a NaN between them. If no line holds that word, and every second value is one, then
+    each line is one value: none can reach into the next.
+    """
+    text = f"[{_SEPARATOR.join(lines)}]"
+    marks = len(lines) - 1
+    if text.count("NaN") != marks:
+        return None
+    with suppress(json.JSONDecodeError, InventorySourcesError):
+        found = _parse(_MARKED, text, max_depth + 1)
+        if len(found) == 2 * marks + 1 and found[1::2] == [_MARK] * marks:
+            values: list[Any] = found[::2]
+            return values
+    return None
+
+
+def _parse(decoder: json.JSONDecoder, text: str, max_depth: int | None) -> Any:
+    structure = _structure(text)
+    if max_depth is not None:
+        _check_structure(structure, max_depth)
     try:
+        with suppress(json.JSONDecodeError, StructureInvalid):
+            value = decoder.decode(text)
+            # Of keys that stand twice in an object the decoder keeps one, so that colons are left over.
+            if _pairs(value, structure.count(b"{")) == structure.count(b":"):
+                return value
         return _STRICT.decode(text)
     except RecursionError:
         raise InputTooLarge("the document is nested too deeply to be read") from None
+
+
+def _pairs(value: object, objects: int) -> int:
+    """How many keys the objects in a value have; ``objects`` is how many there are."""
+    level, pairs = [value], 0
+    while objects and level:
+        found = [value for value in level if type(value) is dict]
+        pairs += sum(map(len, found))
+        objects -= len(found)
+        if objects:
+            lists = chain.from_iterable(value for value in level if type(value) is list)
+            level = [*chain.from_iterable(map(dict.values, found)), *lists]
+    return pairs
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -42,6 +86,15 @@ def _refuse_constant(name: str) -> NoReturn:
     raise StructureInvalid(f"{name} is not a JSON value", guidance="Send null for a value that is not known.")
 
 
+def _mark(name: str) -> object:
+    return _MARK if name == "NaN" else _refuse_constant(name)
+
+
+_SEPARATOR = ",NaN,"
+_MARK = object()
+_PLAIN = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_refuse_constant)
+_MARKED = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_mark)
+#: Tells which key stands twice; it takes twice the time.
 _STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_float=str, parse_int=str, parse_constant=_refuse_constant)
 
 
@@ -50,13 +103,28 @@ def check_depth(text: str, most: int) -> None:
 
     :raises InputTooLarge: naming the depth.
     """
-    # Without its escapes each quote opens or closes a text. Two quotes side by side change no bracket's side.
-    data = text.encode(errors="surrogatepass").replace(b"\\\\", b"").replace(b'\\"', b"")
-    structure = data.translate(None, _NOT_STRUCTURE).replace(b'""', b"")
-    structure = re.sub(rb'"[^"]*"', b"", structure).replace(b'"', b"")
-    deepest = max(accumulate(map(_STEP.__getitem__, structure)), default=0)
-    if deepest > most:
-        raise InputTooLarge(f"the document is nested {deepest} levels deep; at most {most} are read")
+    _check_structure(_structure(text), most)
+
+
+def _structure(text: str) -> bytes:
+    """The brackets, braces and colons of a JSON text that stand in none of its strings."""
+    data = text.encode(errors="surrogatepass")
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # Without its escapes each quote opens or closes a text. Two quotes side by side change no bracket's side, nor do
+    # those around two colons, which in JSON only a text can hold, and every time of day does.
+    structure = data.translate(None, _NOT_STRUCTURE).replace(b'"::"', b"").replace(b'""', b"")
+    return re.sub(rb'"[^"]*"', b"", structure).replace(b'"', b"")
+
+
+def _check_structure(structure: bytes, most: int) -> None:
+    brackets = structure.replace(b":", b"")
+    # Objects that hold none are one level, most of the brackets, and quicker to take out than to count.
+    for rest, level in ((brackets.replace(b"{}", b""), 1), (brackets, 0)):
+        deepest = max(accumulate(map(_STEP.__getitem__, rest)), default=0) + level
+        if deepest <= most:
+            return
+    raise InputTooLarge(f"the document is nested {deepest} levels deep; at most {most} are read")
 
 
 def looks_cut(text: str, error: json.JSONDecodeError) -> bool:
