@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from attrs import Factory, evolve, frozen
 
@@ -16,6 +17,9 @@ from inventory_sources.plan import SyncPlan
 from inventory_sources.protocols.connector import CheckableConnector, Head
 from inventory_sources.protocols.decoder import Inspection
 from inventory_sources.source import Source
+
+if TYPE_CHECKING:
+    from inventory_sources.formats import FormatHint
 
 __all__ = ["CheckReport", "check_source", "suggest_mapping"]
 
@@ -35,6 +39,9 @@ _HEADINGS = {
     "as_of": ("as of", "updated at", "last updated", "modified", "timestamp", "changed at", "stock date"),
 }  # fmt: skip
 
+#: A product and its quantity: with fewer, the decoder did not understand what it read.
+_FEWEST_COLUMNS = 2
+
 
 @frozen
 class CheckReport:
@@ -45,6 +52,7 @@ class CheckReport:
     :param sample: the first rows, as long as ``headings``.
     :param suggested_mapping: for ``sku``, ``quantity``, ``location`` and ``as_of``, the column that looks like it.
     :param suggested_options: decoder options to declare instead of those declared.
+    :param suggested_format: what the input looks like, where the declared decoder cannot make sense of it.
     :param matched: rows whose product is known, out of ``rows``; ``None`` where the feed could not be read to the end.
     :param problems: what stands in the way of a first sync, in the order to mend it.
     """
@@ -55,6 +63,7 @@ class CheckReport:
     sample: tuple[tuple[str | None, ...], ...] = ()
     suggested_mapping: dict[str, str] = Factory(dict)
     suggested_options: dict[str, str] = Factory(dict)
+    suggested_format: FormatHint | None = None
     rows: int | None = None
     matched: int | None = None
     problems: tuple[str, ...] = ()
@@ -73,6 +82,8 @@ class CheckReport:
         lines += [f"suggested {field}: {column}" for field, column in self.suggested_mapping.items()]
         lines += [f"declare {option}={value!r}" for option, value in self.suggested_options.items()]
         lines += [f"problem: {problem}" for problem in self.problems]
+        if self.suggested_format is not None:
+            lines.append(str(self.suggested_format))
         return "\n".join(lines)
 
 
@@ -87,7 +98,10 @@ def check_source(source: Source, request: FetchRequest, background: Background) 
         return evolve(report, problems=report.problems if told else (*report.problems, str(error)))
     matched = plan.figures.matched
     problems = report.problems if matched or not plan.figures.rows else (*report.problems, "no row matches a product")
-    return evolve(report, rows=plan.figures.rows, matched=matched, reached=True, problems=problems)
+    # What was read to the end is what the decoder takes it for.
+    return evolve(
+        report, rows=plan.figures.rows, matched=matched, reached=True, problems=problems, suggested_format=None
+    )
 
 
 def suggest_mapping(headings: Sequence[str]) -> dict[str, str]:
@@ -115,10 +129,14 @@ def _look(source: Source, request: FetchRequest) -> CheckReport:
 
 
 def _inspect(source: Source, head: Head) -> CheckReport:
+    from inventory_sources.formats import suggest_format
+
+    hint = suggest_format(head.data, complete=head.complete)
     if source.decoder is None:
-        return CheckReport(origin=head.origin, reached=True)
+        return CheckReport(origin=head.origin, reached=True, suggested_format=hint)
     with foreign_errors(DecodeError, "decoder", source.decoder):
         seen: Inspection = source.decoder.inspect(head.data, complete=head.complete)
+    troubled = bool(seen.problems) or len(seen.headings) < _FEWEST_COLUMNS
     return CheckReport(
         origin=head.origin,
         reached=True,
@@ -126,6 +144,7 @@ def _inspect(source: Source, head: Head) -> CheckReport:
         sample=seen.sample,
         suggested_mapping=suggest_mapping(seen.headings),
         suggested_options=dict(seen.suggestions),
+        suggested_format=hint if hint and hint.differs(source.decoder, troubled=troubled) else None,
         problems=seen.problems,
     )
 

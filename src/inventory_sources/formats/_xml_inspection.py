@@ -15,7 +15,7 @@ from inventory_sources.protocols.decoder import Inspection
 if TYPE_CHECKING:
     from inventory_sources.formats._xml import XmlDecoder
 
-__all__ = ["inspect_xml"]
+__all__ = ["inspect_xml", "likely_records"]
 
 _SAMPLE_ROWS = 10
 
@@ -35,13 +35,13 @@ def inspect_xml(decoder: XmlDecoder, head: bytes, *, complete: bool) -> Inspecti
     suggestions = {}
     if not reader.count:
         problems.append(f"there is no record at {decoder.records!r}")
-        if likely := _likely(head):
+        if likely := likely_records(head):
             suggestions["records"] = likely
     sample = tuple(tuple(row) for _, _, row, _ in reader.records[:_SAMPLE_ROWS])
     return Inspection(reader.tree.columns, sample, suggestions, tuple(problems))
 
 
-def _likely(head: bytes) -> str | None:
+def likely_records(head: bytes) -> str | None:
     """The path of the elements, below the root, that stand most often and hold others; the outermost of those."""
     found: Counter[str] = Counter()
     path: list[str] = []
