@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 import json
 
-import cattrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from inventory_sources._documents import document_converter
 from inventory_sources.errors import (
     ConfigurationError,
     DecodeError,
@@ -21,8 +21,9 @@ from inventory_sources.errors import (
     SyncCancelled,
     Truncated,
 )
-from inventory_sources.formats import CsvDecoder, _csv_reading
+from inventory_sources.formats import CsvDecoder, Trailer, _csv_reading
 from inventory_sources.payload import Evidence, Proof
+from inventory_sources.secrets import default_secrets
 
 UNPROVEN = Evidence(frozenset({Proof.STABLE}))
 GOOD = "sku,quantity\nA-1,5\nB-2,12\n"
@@ -224,6 +225,14 @@ def test_what_a_reading_holds_does_not_grow_with_the_columns_nobody_asked_for(re
         {"headings": "sku"},
         {"headings": ("sku", "SKU")},
         {"headings": ()},
+        {"headings": ("sku",), "heading_row": 2},
+        {"heading_row": 0},
+        {"heading_row": True},
+        {"heading_row": "search"},
+        {"skip_rows_starting": "Subtotal"},
+        {"skip_rows_starting": (" ",)},
+        {"fill_down": "sku"},
+        {"trailer": Trailer("TOTAL", sum=("On hand", 2)), "fill_down": ("on_hand",)},
     ],
 )
 def test_options_that_cannot_work_are_refused_at_once(options):
@@ -232,7 +241,12 @@ def test_options_that_cannot_work_are_refused_at_once(options):
 
 
 def test_options_survive_being_stored_as_json():
-    for decoder in (CsvDecoder(), CsvDecoder("\t", "cp1252", None, ("a", "b"), "optional", 100)):
-        converter = cattrs.Converter(forbid_extra_keys=True)
+    converter = document_converter(default_secrets())
+    for decoder in (
+        CsvDecoder(),
+        CsvDecoder("\t", "cp1252", None, ("a", "b"), "optional", 100),
+        CsvDecoder(padded=True, heading_row="find", repeated_headings="skip", fill_down=("name",)),
+        CsvDecoder(heading_row=3, skip_rows_starting=("Subtotal", "#"), trailer=Trailer("TOTAL", 2, ("qty", 3))),
+    ):
         stored = json.loads(json.dumps(converter.unstructure(decoder)))
         assert converter.structure(stored, CsvDecoder) == decoder

@@ -33,8 +33,11 @@ def truth(decoder, text):
     while rows and not rows[-1][1]:
         rows.pop()
     width = len(decoder.headings)
-    damaged = [(number, "row_width" if row else "row_blank") for number, row in rows if len(row) != width]
-    return [(number, row) for number, row in rows if len(row) == width], damaged
+    reasons = {(): "row_blank", decoder.headings: "heading_repeated"}
+    damaged = [
+        (number, reasons.get(row, "row_width")) for number, row in rows if len(row) != width or row == decoder.headings
+    ]
+    return [(number, row) for number, row in rows if len(row) == width and row != decoder.headings], damaged
 
 
 def lines(delimiter, end):

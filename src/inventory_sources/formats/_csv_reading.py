@@ -18,11 +18,16 @@ from inventory_sources.errors import (
     InventorySourcesError,
     StructureInvalid,
 )
+from inventory_sources.formats._csv_heading import LOOKED_AT, find_heading
 from inventory_sources.formats._csv_shape import Shape
+from inventory_sources.formats._fill_down import FillDown
 from inventory_sources.formats._headings import check_headings, likely_delimiter
 from inventory_sources.formats._lines import Lines
+from inventory_sources.formats._mojibake import mojibake
 from inventory_sources.formats._tally import Damage, Tally, selected
-from inventory_sources.formats._text import BLOCK_BYTES, Block, Codec, blocks, resolve
+from inventory_sources.formats._text import BLOCK_BYTES, Block, Codec, blocks, resolve, without_cut_character
+from inventory_sources.formats._trailer import Ending
+from inventory_sources.headings import find
 from inventory_sources.payload import Payload
 from inventory_sources.protocols.decoder import DecodeContext
 
@@ -70,7 +75,10 @@ def _named(headings: Sequence[str], row: Sequence[str]) -> dict[str, str | None]
 
 @define
 class CsvReading:
-    """One payload on its way through a decoder."""
+    """One payload on its way through a decoder.
+
+    :param columns: those read, with their places: the columns wanted and that of which the trailer holds the sum.
+    """
 
     decoder: CsvDecoder
     payload: Payload
@@ -80,32 +88,58 @@ class CsvReading:
     _lines: Lines = field(init=False)
     _records: Iterator[tuple[int, list[str]]] = field(init=False)
     _headings: tuple[str, ...] = ()
-    _wanted: dict[str, int] = field(factory=dict)
+    _heading_record: list[str] = field(factory=list)
+    _wanted: tuple[str, ...] = ()
+    _columns: dict[str, int] = field(factory=dict)
+    _fill: FillDown | None = None
+    _ending: Ending | None = None
     _blank_from: int | None = None
+    _warned: bool = False
 
     def batches(self, stream: BinaryIO) -> Iterator[RawBatch]:
         """The rows, block by block."""
         self._tally = Tally(self.payload, self.context, "line")
         self._codec = resolve(self.decoder.encoding, stream.read(4))
         stream.seek(self._codec.mark)
-        self._lines = Lines(self._blocks(stream), self.decoder.max_record_chars)
+        heading = self._heading_line(stream)
+        stream.seek(self._codec.mark)
+        self._lines = Lines(self._blocks(stream, heading), self.decoder.max_record_chars)
         self._records = self._read_records()
-        self._take_headings()
+        self._take_headings(heading)
+        self._choose_columns()
         shape = Shape.of(self.decoder, len(self._headings))
         while not self._lines.drained or self._lines.next_block():
             yield (self._fast_batch(shape) if shape and self._lines.drained else None) or self._slow_batch()
+        if self._ending is not None:
+            self._ending.finish(self._tally)
+            return
         if self._blank_from is not None:
             self._tally.doubt_end()
         self._tally.finish()
 
-    def _blocks(self, stream: BinaryIO) -> Iterator[Block]:
+    def _heading_line(self, stream: BinaryIO) -> int:
+        if self.decoder.heading_row != "find":
+            return self.decoder.heading_row
+        head = stream.read(LOOKED_AT)
+        block = Block(self._codec.mark, without_cut_character(head, self._codec), self._codec)
+        if head and len(head) < LOOKED_AT:
+            self._check_end(block)
+        return find_heading(self.decoder, block, self.context) if head else 1
+
+    def _blocks(self, stream: BinaryIO, heading: int) -> Iterator[Block]:
         block = None
-        for block in blocks(stream, self._codec, BLOCK_BYTES):
-            if not block.ends_line:
-                self._require_end("the last record has no line end")
+        for block in blocks(stream, self._codec, BLOCK_BYTES, heading=heading):
+            self._check_end(block)
+            if not self._warned and (doubt := mojibake(block, self._lines.number + 1)):
+                self.context.warn(f"{self.payload.origin}: {doubt}")
+                self._warned = True
             yield block
         if block is None:
             raise StructureInvalid("the file is empty", guidance="Check the system that writes it.")
+
+    def _check_end(self, block: Block) -> None:
+        if not block.ends_line:
+            self._require_end("the last record has no line end")
 
     def _require_end(self, fault: str) -> None:
         if self.decoder.final_newline == "required" and not self.context.evidence.proves_end:
@@ -132,16 +166,32 @@ class CsvReading:
             guidance="Double the quotes inside of quoted cells; declare quote=None if quotes have no meaning.",
         )
 
-    def _take_headings(self) -> None:
+    def _take_headings(self, line: int) -> None:
+        for _ in range(line - 1):
+            next(self._lines, None)
+            self._lines.record_chars = 0
         if self.decoder.headings is None:
-            self._headings = check_headings(next(self._records)[1])
+            _, record = next(self._records, (line, None))
+            if record is None:
+                raise HeadingInvalid(f"the file has {self._lines.number} lines, and no heading row in line {line}")
+            self._headings, self._heading_record = check_headings(record), record
         else:
-            self._headings = self.decoder.headings
+            self._headings, self._heading_record = self.decoder.headings, list(self.decoder.headings)
         try:
-            wanted = selected(self.context, self._headings)
+            self._wanted = selected(self.context, self._headings)
         except HeadingInvalid as error:
             raise self._with_hint(error) from None
-        self._wanted = {name: self._headings.index(name) for name in wanted}
+
+    def _choose_columns(self) -> None:
+        decoder, names = self.decoder, self._wanted
+        if decoder.trailer is not None:
+            added = find(decoder.trailer.sum[0], self._headings) if decoder.trailer.sum else None
+            self._ending = Ending(decoder.trailer, added)
+            names = (*names, added) if added and added not in names else names
+        self._columns = {name: self._headings.index(name) for name in names}
+        if decoder.fill_down:
+            filled = [find(name, self._headings) for name in decoder.fill_down]
+            self._fill = FillDown.over(names.index(name) for name in filled if name in names)
 
     def _with_hint(self, error: HeadingInvalid) -> HeadingInvalid:
         likely = likely_delimiter(self._headings, self.decoder.delimiter) if len(self._headings) == 1 else None
@@ -154,44 +204,83 @@ class CsvReading:
     def _fast_batch(self, shape: Shape) -> RawBatch | None:
         block = self._lines.block
         proven = shape.proven(block) if block else None
-        if block is None or proven is None:
+        if block is None or proven is None or (self._ending is not None and self._ending.line is not None):
             return None
         data, rows = proven
-        frame = shape.read(data, list(self._wanted.values()))
-        if frame.height != rows:
+        frame = shape.read(data, list(self._columns.values()))
+        if frame.height != rows or self._repeats_heading(frame):
             return None
         first = self._lines.number + 1
         self._end_blanks(first)
         self._lines.number += rows
-        frame = pl.DataFrame([frame[str(index)].alias(name) for name, index in self._wanted.items()])
+        frame = pl.DataFrame([frame[str(index)].alias(name) for name, index in self._columns.items()])
         numbers = pl.int_range(first, first + rows, dtype=pl.Int64, eager=True)
-        return self._tally.batch(frame, numbers, self._cells([(first, block)]))
+        return self._batch(self._fill.fill_frame(frame) if self._fill else frame, numbers, [(first, block)])
+
+    def _repeats_heading(self, frame: pl.DataFrame) -> bool:
+        """Whether a row may be equal to the heading row."""
+        place = self._columns[self._wanted[0]]
+        return bool((frame[str(place)] == self._heading_record[place]).any())
 
     def _slow_batch(self) -> RawBatch:
-        lines, width, wanted = self._lines, len(self._headings), tuple(self._wanted.values())
+        lines, places = self._lines, tuple(self._columns.values())
         if lines.drained and lines.block:
             lines.open_block(lines.block)
         del lines.touched[:-1]
         rows: list[list[str]] = []
         numbers: list[int] = []
         for begin, row in self._records:
-            if len(row) == width:
-                rows.append([row[index] for index in wanted])
+            if self._is_row(begin, row):
+                cells = [row[place] for place in places]
+                if self._fill:
+                    self._fill.fill_row(cells)
+                rows.append(cells)
                 numbers.append(begin)
-            if not row:
-                self._blank_from = self._blank_from or begin
-            elif self._blank_from or len(row) != width:
-                self._reject(begin, row)
             if lines.drained or len(rows) >= _BATCH_ROWS:
                 break
-        columns = zip(self._wanted, zip(*rows, strict=True) if rows else ((),) * len(wanted), strict=True)
+        columns = zip(self._columns, zip(*rows, strict=True) if rows else ((),) * len(places), strict=True)
         frame = pl.DataFrame([pl.Series(name, cells, dtype=pl.String) for name, cells in columns])
-        return self._tally.batch(frame, pl.Series(numbers, dtype=pl.Int64), self._cells(lines.touched))
+        return self._batch(frame, pl.Series(numbers, dtype=pl.Int64), lines.touched)
 
-    def _reject(self, begin: int, row: list[str]) -> None:
-        self._end_blanks(begin)
+    def _batch(self, frame: pl.DataFrame, numbers: pl.Series, touched: Sequence[tuple[int, Block]]) -> RawBatch:
+        if self._ending is not None:
+            self._ending.add(frame, numbers)
+        return self._tally.batch(frame.select(self._wanted), numbers, self._cells(touched))
+
+    def _is_row(self, begin: int, row: list[str]) -> bool:
+        """Whether a record is a row of the table; any other is accounted for here."""
+        if not row:
+            self._blank_from = self._blank_from or begin
+            return False
+        if self._ending is not None and self._ending.takes(begin, row, after_blanks=self._blank_from is not None):
+            self._blank_from = None
+            return False
+        if self._blank_from:
+            self._end_blanks(begin)
+        if row[0].startswith(self.decoder.skip_rows_starting):
+            return False
+        if row == self._heading_record:
+            if self.decoder.repeated_headings == "refuse":
+                self._reject(self._repeated(begin))
+            return False
         if len(row) != len(self._headings):
-            self._tally.reject(self._ragged(begin, row) if self._tally.keeps_more else None)
+            self._reject(self._ragged(begin, row) if self._tally.keeps_more else None)
+            return False
+        return True
+
+    def _reject(self, damage: Damage | None) -> None:
+        self._tally.reject(damage)
+        if self._fill:
+            self._fill.forget()
+
+    def _repeated(self, begin: int) -> Damage:
+        return Damage(
+            begin,
+            "heading_repeated",
+            f"line {begin} repeats the heading row",
+            "Declare repeated_headings='skip' if the headings stand on every page; else two files may have become one.",
+            _named(self._headings, self._heading_record),
+        )
 
     def _ragged(self, begin: int, row: list[str]) -> Damage:
         return Damage(
@@ -205,7 +294,7 @@ class CsvReading:
     def _end_blanks(self, begin: int) -> None:
         """Counts the empty lines before line ``begin`` as damaged, now that they turn out not to be the last."""
         for number in range(self._blank_from or begin, begin):
-            self._tally.reject(Damage(number, "row_blank", f"line {number} is empty", "Remove the empty line."))
+            self._reject(Damage(number, "row_blank", f"line {number} is empty", "Remove the empty line."))
         self._blank_from = None
 
     def _cells(self, touched: Sequence[tuple[int, Block]]) -> _Cells:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from attrs import frozen
 
+from inventory_sources.formats._csv_padded import BLANKS
 from inventory_sources.formats._text import Block
 
 if TYPE_CHECKING:
@@ -29,11 +30,15 @@ class Shape:
     :param delimiters: what is left of a line of the right width, without its line end.
     :param ignored: the bytes that have no part in the shape.
     :param longest: bytes of a line that cannot pass a cap on records or cells.
+    :param apart: what a line begins with that may be no row.
+    :param blanks: what does not belong to the cells around which it stands.
     """
 
     delimiters: bytes
     ignored: bytes
     longest: int
+    apart: tuple[bytes, ...] = ()
+    blanks: str = ""
 
     @classmethod
     def of(cls, decoder: CsvDecoder, width: int) -> Shape | None:
@@ -43,7 +48,10 @@ class Shape:
             return None
         ignored = bytes(sorted(set(range(256)) - set(f"{marks}\r\n\0".encode())))
         longest = min(decoder.max_record_chars, csv.field_size_limit())
-        return cls(decoder.delimiter.encode() * (width - 1), ignored, longest)
+        trailer = (decoder.trailer.starts,) if decoder.trailer else ()
+        apart = tuple(text.encode() for text in (*trailer, *decoder.skip_rows_starting))
+        blanks = BLANKS.replace(decoder.delimiter, "") if decoder.padded else ""
+        return cls(decoder.delimiter.encode() * (width - 1), ignored, longest, apart, blanks)
 
     def proven(self, block: Block) -> tuple[bytes, int] | None:
         """The block in UTF-8, with every line ended, and its number of rows, if both readers read it alike."""
@@ -54,7 +62,13 @@ class Shape:
         data = data if data.endswith(b"\n") else data + end
         left, line = data.translate(None, self.ignored), self.delimiters + end
         rows = len(left) // len(line)
-        return (data, rows) if left == line * rows else None
+        return (data, rows) if left == line * rows and not self._has_line_apart(data) else None
+
+    def _has_line_apart(self, data: bytes) -> bool:
+        # Behind blanks a line's beginning costs more to find than it is worth.
+        return any(
+            text in data if self.blanks else data.startswith(text) or b"\n" + text in data for text in self.apart
+        )
 
     def _has_long_line(self, data: bytes) -> bool:
         at = 0
@@ -76,8 +90,9 @@ class Shape:
         )
         # Every cell is there, so null is what polars calls an empty one.
         frame = frame[1:]
-        empty = any(column.null_count() for column in frame)
-        return frame.with_columns(pl.all().fill_null("")) if empty else frame
+        if any(column.null_count() for column in frame):
+            frame = frame.with_columns(pl.all().fill_null(""))
+        return frame.with_columns(pl.all().str.strip_chars(self.blanks)) if self.blanks else frame
 
 
 def _utf8(block: Block) -> bytes | None:

@@ -81,10 +81,13 @@ class Block:
             )
         return text
 
-    def _place(self, at: int, line: int) -> str:
+    def line_of(self, at: int, line: int) -> int:
+        """The number of the line that holds byte ``at`` of the block, whose first line has the number ``line``."""
         before = self.data[:at].decode(self.codec.name, errors="ignore")
-        line += before.count("\n") + before.replace("\r\n", "").count("\r")
-        return f"the byte at offset {self.start + at} (line {line})"
+        return line + before.count("\n") + before.replace("\r\n", "").count("\r")
+
+    def _place(self, at: int, line: int) -> str:
+        return f"the byte at offset {self.start + at} (line {self.line_of(at, line)})"
 
     def line_starts(self) -> array[int]:
         """The byte offset in the input of each line, and of the block's end."""
@@ -135,15 +138,19 @@ def without_cut_character(data: bytes, codec: Codec) -> bytes:
     return data
 
 
-def blocks(stream: BinaryIO, codec: Codec, size: int = BLOCK_BYTES) -> Iterator[Block]:
-    """The input in blocks of whole lines; the first line, which may be a heading, is one of its own where possible.
+def blocks(stream: BinaryIO, codec: Codec, size: int = BLOCK_BYTES, *, heading: int = 1) -> Iterator[Block]:
+    """The input in blocks of whole lines; each up to that of the heading is one of its own where possible.
 
     :param stream: at the first byte after the mark.
     :param size: of a block in bytes, about.
+    :param heading: the number of the line that may be a heading.
     :raises InputTooLarge: when a line is longer than that.
     """
-    start, rest = codec.mark, stream.readline(size) if codec.unit == 1 else b""
-    if rest.endswith(b"\n"):
+    start, rest = codec.mark, b""
+    for _ in range(heading if codec.unit == 1 else 0):
+        rest = stream.readline(size)
+        if not rest.endswith(b"\n"):
+            break
         yield Block(start, rest, codec)
         start, rest = start + len(rest), b""
     while piece := stream.read(size):
