@@ -6,11 +6,14 @@ from inventory_sources.connectors._copying import FileTime
 from inventory_sources.connectors._file import FileConnector
 from inventory_sources.connectors._ftp_server import FtpSecurity, FtpServer
 from inventory_sources.connectors._http import HttpConnector, HttpRequest, HttpResponse, HttpTime
+from inventory_sources.connectors._packing import Compression
 from inventory_sources.connectors._pick_up import PickUp
 from inventory_sources.connectors._remote import FtpConnector, SftpConnector
 from inventory_sources.connectors._sftp import SftpServer
+from inventory_sources.connectors._unpacking import Unpack
 
 __all__ = [
+    "Compression",
     "FileConnector",
     "FileTime",
     "FtpConnector",
@@ -23,4 +26,5 @@ __all__ = [
     "PickUp",
     "SftpConnector",
     "SftpServer",
+    "Unpack",
 ]

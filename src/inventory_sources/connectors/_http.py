@@ -14,6 +14,7 @@ from attrs import Attribute, field, frozen
 from inventory_sources._url import WebAddress
 from inventory_sources.connectors._answers import read_date, refusal
 from inventory_sources.connectors._coding import ACCEPTED, capped, decoded
+from inventory_sources.connectors._unpacking import Unpack, unpacked, unpacked_head
 from inventory_sources.errors import ConfigurationError, FetchError, FetchTimeout, InputTooLarge, Recovery
 from inventory_sources.netguard import dial, networks, system_resolver
 from inventory_sources.payload import Payload
@@ -128,6 +129,7 @@ class HttpConnector:
         operator to set, never for whoever names the URL.
     :param allow_plaintext: whether secrets may be sent over ``http://``.
     :param as_of: which time stands for the observation.
+    :param unpack: what the body is packed with, apart from a ``Content-Encoding``, for one that is to be unpacked.
     :raises ConfigurationError: when one of these cannot be used.
     """
 
@@ -144,6 +146,7 @@ class HttpConnector:
     allow_private: tuple[str, ...] = field(default=(), converter=_ranges, validator=_valid_networks)
     allow_plaintext: bool = False
     as_of: HttpTime = field(default=HttpTime.FETCH, converter=_time)
+    unpack: Unpack | None = None
 
     def __attrs_post_init__(self) -> None:
         secret = self.token or self.secret_headers or self.secret_query
@@ -170,6 +173,8 @@ class HttpConnector:
 
         :raises FetchError: as :meth:`fetch` would.
         """
+        if self.unpack:
+            return unpacked_head(self.get(self.request(context), context).payload, self.unpack, context)
         with self._exchange(self.request(context), context) as (exchange, origin):
             data, complete = read_head(self._chunks(exchange, origin))
             coded = exchange.headers.get("content-encoding")
@@ -186,8 +191,8 @@ class HttpConnector:
         return HttpRequest(f"{url.scheme}://{url.authority}{url.target}", headers)
 
     def payloads(self, response: HttpResponse, context: FetchContext) -> Iterable[Fetched]:
-        """What of the answer is the input; override to unpack it or to yield records."""
-        return (response.payload,)
+        """What of the answer is the input: what is packed in it where ``unpack`` says so; override to yield records."""
+        return unpacked(response.payload, self.unpack, context)
 
     def resolve(self, host: str, port: int) -> Iterable[str]:
         """The addresses of a name, each of which is judged; override to use a resolver of one's own.

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from attrs import evolve, field, frozen
 
 from inventory_sources.connectors._afterwards import TakenFile, put_away
-from inventory_sources.connectors._copying import FileTime, file_time, head_of
+from inventory_sources.connectors._copying import FileTime, copy_file, file_time, head_of
 from inventory_sources.connectors._inbox import FileOnServer, Inbox
 from inventory_sources.connectors._pick_up import PickUp
 from inventory_sources.connectors._taking import Taking
+from inventory_sources.connectors._unpacking import Unpack, unpacked, unpacked_head
 from inventory_sources.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class PickUpConnector(ABC):
     max_bytes: int = field(default=1024**3, validator=_positive)
     as_of: FileTime = field(default=FileTime.MODIFIED, converter=file_time)
     pick_up: PickUp = field(factory=PickUp)
+    unpack: Unpack | None = None
 
     def fetch(self, context: FetchContext) -> Iterator[Fetched]:
         """Yields what :meth:`payloads` makes of each file that is taken.
@@ -67,15 +69,19 @@ class PickUpConnector(ABC):
         """
         path = self._located(context)
         with self.session(context) as files:
-            return head_of(self._taking(files, path, context).head())
+            file = self._taking(files, path, context).head()
+            if self.unpack is None:
+                return head_of(file)
+            payload = copy_file(file, file.look(), context, max_bytes=self.max_bytes, as_of=self.as_of)
+        return unpacked_head(payload, self.unpack, context)
 
     def locate(self, context: FetchContext) -> str:
         """The path for this sync; override for a folder or name that depends on the day."""
         return self.path
 
     def payloads(self, payload: Payload, context: FetchContext) -> Iterable[Fetched]:
-        """What of a file is the input; override to unpack it or to yield records."""
-        return (payload,)
+        """What of a file is the input: what is packed in it where ``unpack`` says so; override to yield records."""
+        return unpacked(payload, self.unpack, context)
 
     @abstractmethod
     def session(self, context: FetchContext) -> AbstractContextManager[RemoteFiles]:
