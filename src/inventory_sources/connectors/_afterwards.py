@@ -81,15 +81,13 @@ class _Away:
         return True
 
     def _is_same(self, path: str, file: TakenFile) -> bool:
-        """Not by its time alone, which many servers tell by the second."""
+        """By its bytes where they are known: servers tell times by the second, and object stores rename by copying."""
         look = self.inbox.opener(self.inbox.files, path).look()
         if look.size != file.look.size:
             return False
-        if look.mark is not None and look.mark == file.look.mark:
-            return True
         if file.sha256 is not None:
             return self.inbox.sha256(path, self.context) == file.sha256
-        return look.modified == file.look.modified
+        return look.modified == file.look.modified or (look.mark is not None and look.mark == file.look.mark)
 
     def _put_back(self, moved: str, path: str, file: TakenFile) -> None:
         """Something else had taken the file's place in between: it goes back to where it was uploaded to."""
