@@ -32,11 +32,16 @@ _IN_LATIN = (
 )
 _LATIN = ("cp1252", "iso8859-1", "iso8859-15")
 _C1 = bytes(range(0x80, 0xA0))
+#: Bytes of each block that are looked at: what is misread is so all over.
+_SAMPLE = 1 << 20
 
 
 def mojibake(block: Block, line: int) -> str | None:
-    """What looks wrong in a block that begins on this line, and on which line; ``None`` if nothing does."""
-    name, data = block.codec.name, block.data
+    """What looks wrong near the beginning of a block, and on which line; ``None`` if nothing does.
+
+    :param line: the number of the block's first line.
+    """
+    name, data = block.codec.name, block.data[:_SAMPLE]
     if name not in ("utf-8", *_LATIN) or data.isascii():
         return None
     for rare, sequence, what in _IN_UTF_8 if name == "utf-8" else _IN_LATIN:
