@@ -406,6 +406,7 @@ def _circle() -> bytes:
 
 
 XLS_CORNERS = struct.pack("<HHHd", 0, 0, 0, 1.0), struct.pack("<HHHd", 65_535, 255, 0, 1.0)
+XLS_TALL = struct.pack("<HHHd", 0, 20, 0, 1.0), struct.pack("<HHHd", 65_535, 0, 0, 1.0)
 NESTED = "<table:table-row>" + "<a>" * 1_000_000
 BOMBS = {
     "a part of zeros": lambda: _with_part("\0" * 400_000_000),
@@ -447,6 +448,7 @@ BOMBS = {
             )
         )
     ),
+    "xls far cells in few columns": lambda: xls_of(b"".join(record(0x0203, cell) for cell in XLS_TALL)),
     "ods nesting": lambda: ods_of(NESTED),
     "ods entities": lambda: zipped({"content.xml": '<!DOCTYPE r [<!ENTITY a "aa">]><r>&a;</r>'}),
     "xls corners": lambda: xls_of(b"".join(record(0x0203, corner) for corner in XLS_CORNERS)),

@@ -117,7 +117,7 @@ def column_texts(column: list[Any], read: Callable[[object], str | Refused]) -> 
     types = set(map(type, column))
     if types == {str} and not _SUSPECT.search("\n".join(column)):
         return column
-    if read is value_text and types == {float} and min(column) > -_EXACT and max(column) < _EXACT:
+    if read is value_text and types <= {int, float} and column and min(column) > -_EXACT and max(column) < _EXACT:
         with suppress(ValueError):  # not a number
             whole = list(map(int, column))
             if whole == column:

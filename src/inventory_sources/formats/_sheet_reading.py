@@ -161,12 +161,12 @@ def _filled(sheet: Any, left: int, errors: set[tuple[int, int]]) -> Iterator[She
             block = list(islice(rows, 1000))
         if not block:
             return
-        for cells in block:
-            number += 1
-            for at in by_row.get(number, ()) if by_row else ():
-                cells[at] = CELL_ERROR
-            if cells[0] != "" or cells.count("") != len(cells):
-                yield number, cells
+        numbered = list(enumerate(block, number + 1))
+        number += len(block)
+        for at, cells in numbered if by_row else ():
+            for column in by_row.get(at, ()):
+                cells[column] = CELL_ERROR
+        yield from [row for row in numbered if row[1][0] != "" or row[1].count("") != len(row[1])]
 
 
 def _heading_texts(decoder: SpreadsheetDecoder, row: Sequence[object]) -> tuple[str, ...]:
@@ -246,6 +246,9 @@ class SheetReading:
     def _of_right_width(self, rows: list[SheetRow]) -> list[SheetRow]:
         """The rows without those that go on beyond the headings; notes empty rows between them."""
         good, width = [], len(self._headings)
+        if rows[-1][0] == self._last + len(rows) and max(len(cells) for _, cells in rows) <= width:
+            self._last = rows[-1][0]
+            return rows
         for row in rows:
             number, cells = row
             if number != self._last + 1:

@@ -5,8 +5,11 @@ The container is [MS-CFB], the records are [MS-XLS]'s.
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from itertools import accumulate
 from typing import TYPE_CHECKING, BinaryIO
 
 from attrs import define, field
@@ -23,6 +26,12 @@ _MOST_ROWS, _MOST_COLUMNS = 65_536, 256
 _BOF, _EOF, _FORMULA, _BOUNDSHEET, _FILEPASS = 0x0809, 0x000A, 0x0006, 0x0085, 0x002F
 _DIMENSIONS, _BOOLERR, _LABELSST, _SST, _CONTINUE = 0x0200, 0x0205, 0x00FD, 0x00FC, 0x003C
 _CELLS = {_FORMULA, _BOOLERR, _LABELSST, 0x0203, 0x0204, 0x00D6, 0x027E, 0x00BD}
+
+
+#: Cells, one behind the other, that hold no error and stand in the first columns: LABELSST, RK and NUMBER.
+_PLAIN_COLUMNS = 32
+_PLAIN_SIZES = (14, 18)
+_PLAIN = re.compile(rb"(?s)(?:(?:\xfd\0|\x7e\x02)\x0a\0..[\0-\x1f]\0.{6}|\x03\x02\x0e\0..[\0-\x1f]\0.{10}){1,8192}+")
 
 
 def _numbers(data: bytes) -> tuple[int, ...]:
@@ -105,6 +114,11 @@ class _Sheet:
     errors: set[tuple[int, int]] = field(factory=set)
     ended: bool = False
 
+    def take_plain(self, size: int) -> None:
+        """Takes in so many bytes of plain cells: the most that they can span, the least that they can be."""
+        self.values += size // max(_PLAIN_SIZES)
+        self.height, self.width = _MOST_ROWS, max(self.width, _PLAIN_COLUMNS)
+
     def take(self, kind: int, data: bytes) -> None:
         """Takes in a record."""
         if kind == _DIMENSIONS and len(data) >= 12:
@@ -123,46 +137,54 @@ class _Sheet:
             self.errors.add((row + 1, column + 1))
 
 
-def _records(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Offset, kind and content of each record."""
-    at = 0
-    while at + 4 <= len(data):
-        kind, length = struct.unpack_from("<HH", data, at)
-        yield at, kind, data[at + 4 : at + 4 + length]
-        at += 4 + length
-
-
 @define
 class _Book:
-    """The sheets of a workbook's stream by their offset, and by name."""
+    """The sheets of a workbook's stream by their offset, and by name.
 
+    :param exact: whether plain cells are looked at one by one, rather than taken for the most that they can be.
+    :param uses: how often each shared text is used, as far as it is known.
+    :param plain: how many more times shared texts may be used.
+    """
+
+    exact: bool
     sheets: dict[int, _Sheet] = field(factory=dict)
     names: dict[str, int] = field(factory=dict)
     uses: dict[int, int] = field(factory=dict)
+    plain: int = 0
     shared: list[bytes] = field(factory=list)
+    _open: list[int] = field(factory=list)
 
     def read(self, data: bytes) -> None:
         """Takes in all records."""
-        open_at: list[int] = []
-        before = 0
-        for at, kind, content in _records(data):
-            if kind == _BOF:
-                open_at.append(at)
-                self.sheets.setdefault(at, _Sheet())
-            elif kind == _EOF and open_at:
-                self.sheets[open_at.pop()].ended = True
-            elif kind == _FILEPASS:
-                raise StructureInvalid("the workbook is encrypted", guidance="Have it sent without a password.")
-            elif kind == _BOUNDSHEET and len(content) > 8:
-                self.names[_name(content)] = struct.unpack_from("<I", content)[0]
-            elif kind == _SST or (kind == _CONTINUE and before == _SST):
-                self.shared.append(content)
-            elif open_at:
-                self.sheets[open_at[-1]].take(kind, content)
-                if kind == _LABELSST and len(content) >= 10:
-                    (index,) = struct.unpack_from("<I", content, 6)
-                    self.uses[index] = self.uses.get(index, 0) + 1
+        at, before = 0, 0
+        while at + 4 <= len(data):
+            if self._open and not self.exact and (run := _PLAIN.match(data, at)):
+                size, at = run.end() - at, run.end()
+                self.sheets[self._open[-1]].take_plain(size)
+                self.plain += size // min(_PLAIN_SIZES)
+                continue
+            kind, length = struct.unpack_from("<HH", data, at)
+            self._take(at, kind if kind != _CONTINUE or before != _SST else _SST, data[at + 4 : at + 4 + length])
             before = before if kind == _CONTINUE else kind
+            at += 4 + length
+
+    def _take(self, at: int, kind: int, content: bytes) -> None:
+        if kind == _BOF:
+            self._open.append(at)
+            self.sheets.setdefault(at, _Sheet())
+        elif kind == _EOF and self._open:
+            self.sheets[self._open.pop()].ended = True
+        elif kind == _FILEPASS:
+            raise StructureInvalid("the workbook is encrypted", guidance="Have it sent without a password.")
+        elif kind == _BOUNDSHEET and len(content) > 8:
+            self.names[_name(content)] = struct.unpack_from("<I", content)[0]
+        elif kind == _SST:
+            self.shared.append(content)
+        elif self._open:
+            self.sheets[self._open[-1]].take(kind, content)
+            if kind == _LABELSST and len(content) >= 10:
+                (index,) = struct.unpack_from("<I", content, 6)
+                self.uses[index] = self.uses.get(index, 0) + 1
 
     def check(self, most_cells: int, most_bytes: int) -> None:
         """Refuses what would take too much to open."""
@@ -172,10 +194,26 @@ class _Book:
                     f"a sheet spans {sheet.height * sheet.width} cells of which {sheet.values} are filled"
                 )
         longest = min(sum(map(len, self.shared)), 2 * 32_767)
-        if longest * sum(self.uses.values()) > most_bytes:
+        if longest * (sum(self.uses.values()) + self.plain) > most_bytes:
             sizes = _text_sizes(self.shared)
-            if sum(times * sizes[at] for at, times in self.uses.items() if at < len(sizes)) > most_bytes:
+            known = sum(times * sizes[at] for at, times in self.uses.items() if at < len(sizes))
+            if known + self.plain * max(sizes, default=0) > most_bytes:
                 raise InputTooLarge(f"the texts of the sheets come to more than {most_bytes} bytes")
+
+
+def _checked(data: bytes, decoder: SpreadsheetDecoder) -> _Book:
+    """A workbook that is not too large: one that seems so at a glance is read again, cell by cell."""
+    for exact in (False, True):
+        book = _Book(exact)
+        book.read(data)
+        try:
+            book.check(decoder.max_cells, decoder.max_decoded_bytes)
+        except InputTooLarge:
+            if exact:
+                raise
+        else:
+            break
+    return book
 
 
 def _name(content: bytes) -> str:
@@ -186,22 +224,24 @@ def _name(content: bytes) -> str:
 def _text_sizes(pieces: list[bytes]) -> list[int]:
     """The number of characters of each shared text; those that run on into another record begin it with a flag."""
     sizes: list[int] = []
-    data, ends, total = b"".join(pieces), set(), 0
-    for piece in pieces:
-        total += len(piece)
-        ends.add(total)
-    at = 8
-    bounds = sorted(ends)
+    data, bounds = b"".join(pieces), list(accumulate(map(len, pieces)))
+    at, bound = 8, 0
     while at + 3 <= len(data):
         count, flags = struct.unpack_from("<HB", data, at)
         at += 3
+        if at > bound:
+            bound = bounds[bisect_left(bounds, at)]
+        if flags < 2 and at + (count << flags) <= bound:  # plain text, as nearly all are
+            at += count << flags
+            sizes.append(count)
+            continue
         runs = struct.unpack_from("<H", data, at)[0] if flags & 8 else 0
         at += 2 if flags & 8 else 0
         extra = struct.unpack_from("<I", data, at)[0] if flags & 4 else 0
         at += 4 if flags & 4 else 0
         left, width = count, 1 + (flags & 1)
         while left:
-            end = next((end for end in bounds if end > at), len(data))
+            end = bounds[bisect_right(bounds, at)] if at < len(data) else at
             taken = min(left, (end - at) // width)
             at, left = at + taken * width, left - taken
             if left:
@@ -224,13 +264,11 @@ def check_xls(stream: BinaryIO, decoder: SpreadsheetDecoder, *, proven: bool) ->
     data = stream.read(decoder.max_decoded_bytes + 1)
     if len(data) > decoder.max_decoded_bytes:
         raise InputTooLarge(f"the workbook has more than {decoder.max_decoded_bytes} bytes")
-    book = _Book()
     try:
         streams = _Container(data).streams
         if "EncryptedPackage" in streams:
             raise StructureInvalid("the workbook is encrypted", guidance="Have it sent without a password.")
-        book.read(streams["Workbook"] if "Workbook" in streams else streams["Book"])
-        book.check(decoder.max_cells, decoder.max_decoded_bytes)
+        book = _checked(streams["Workbook"] if "Workbook" in streams else streams["Book"], decoder)
     except (IndexError, KeyError, struct.error):
         raise _damaged(proven=proven) from None
     if not book.names or not all(at in book.sheets and book.sheets[at].ended for at in book.names.values()):
