@@ -139,8 +139,8 @@ class _Growing:
     def look(self, path: str) -> Any:
         return self._files.look(path)
 
-    def read(self, path: str) -> Iterator[bytes]:
-        yield from self._files.read(path)
+    def read(self, path: str, offset: int = 0) -> Iterator[bytes]:
+        yield from self._files.read(path, offset)
         with self._file.open("ab") as writer:
             writer.write(b"B,6\n")
 

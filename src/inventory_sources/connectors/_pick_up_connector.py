@@ -14,6 +14,7 @@ from inventory_sources.connectors._afterwards import TakenFile, put_away
 from inventory_sources.connectors._copying import FileTime, copy_file, file_time, head_of
 from inventory_sources.connectors._inbox import FileOnServer, Inbox
 from inventory_sources.connectors._pick_up import PickUp
+from inventory_sources.connectors._resuming import ResumingFiles
 from inventory_sources.connectors._taking import Taking
 from inventory_sources.connectors._unpacking import Unpack, unpacked, unpacked_head
 from inventory_sources.errors import ConfigurationError
@@ -55,7 +56,7 @@ class PickUpConnector(ABC):
         :raises FetchError: when one cannot be read; see :mod:`inventory_sources.errors`.
         """
         path = self._located(context)
-        with self.session(context) as files:
+        with ResumingFiles(partial(self.session, context), context) as files:
             taking = self._taking(files, path, context)
             self._register(taking, path, context)
             copied = taking.payloads()
