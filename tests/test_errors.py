@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from inventory_sources import errors
-from inventory_sources.errors import InventorySourcesError, MissingExtra, RateLimited, Recovery
+from inventory_sources.errors import HostKeyChanged, InventorySourcesError, MissingExtra, RateLimited, Recovery
 from inventory_sources.run import Failure
 
 
@@ -46,7 +46,9 @@ def test_message_and_guidance_are_shown_and_stored(error: type[InventorySourcesE
     at = datetime(2026, 1, 2, tzinfo=UTC)
     raised = error("stock.csv, line 7: what happened", guidance="do that")
     assert str(raised) == "stock.csv, line 7: what happened (do that)"
-    assert Failure.of(raised, at) == Failure(error.code, error.phase, "stock.csv, line 7: what happened", "do that", at)
+    alarm = raised.message if error is HostKeyChanged else None
+    stored = Failure(error.code, error.phase, "stock.csv, line 7: what happened", "do that", at, alarm)
+    assert Failure.of(raised, at) == stored
 
 
 @pytest.mark.parametrize(

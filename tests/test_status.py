@@ -50,6 +50,7 @@ BY_HAND = Rules("erp", Frequency.manual(), RetryPolicy())
 ONE_O_CLOCK = datetime(2026, 3, 4, 13, tzinfo=UTC)
 NEW = SourceState(next_run_at=NOON)
 FAILURE = Failure("connect_failed", Phase.FETCH, "refused", "wait", NOON)
+OTHER_KEY = Failure("host_key_changed", Phase.FETCH, "another key", "ask", NOON, alarm="SHA256:other")
 
 
 class Source:
@@ -326,6 +327,60 @@ def test_a_blocked_source_waits_for_an_edit_or_sync_now() -> None:
     assert source.happens(Resume()).wake_at is None
     assert transition(source.state, Request(), HOURLY, NOON).state.wake_at == NOON
     assert transition(source.state, Edit(2), HOURLY, NOON).state.wake_at is not None
+
+
+# -- matters of security -------------------------------------------------------------------------------------------
+
+
+def alarmed(source: Source, failure: Failure = OTHER_KEY) -> SourceState:
+    source.claim(Trigger.MANUAL)
+    return source.owned(Fail, failure=failure, recovery=Recovery.BLOCK)
+
+
+def test_a_matter_of_security_is_told_once_besides_the_failure() -> None:
+    source = Source()
+    assert alarmed(source).reason is Reason.BLOCKED
+    assert source.told == [(NoticeKind.FAILED, "run1"), (NoticeKind.SECURITY, "run1")]
+    alarmed(source, evolve(OTHER_KEY, message="in other words", at=NOON + MINUTE))
+    assert len(source.told) == 2
+
+
+def test_each_matter_of_security_is_told_in_an_incident_that_is_open_already() -> None:
+    source = Source()
+    source.fail(Recovery.BLOCK)
+    alarmed(source)
+    third = evolve(OTHER_KEY, alarm="SHA256:third")
+    for failure in (third, OTHER_KEY, FAILURE, third):
+        alarmed(source, failure)
+    assert source.told == [(NoticeKind.FAILED, "run1"), (NoticeKind.SECURITY, "run1"), (NoticeKind.SECURITY, "run1")]
+
+
+def test_a_matter_of_security_is_told_again_after_the_incident() -> None:
+    source = Source()
+    alarmed(source)
+    source.succeed()
+    alarmed(source)
+    assert source.told[2:] == [
+        (NoticeKind.RESOLVED, "run1"),
+        (NoticeKind.FAILED, "run3"),
+        (NoticeKind.SECURITY, "run3"),
+    ]
+
+
+def test_an_edit_leaves_what_was_told_told() -> None:
+    source = Source()
+    alarmed(source)
+    source.happens(Edit(2))
+    alarmed(source)
+    assert len(source.told) == 2
+
+
+def test_a_matter_of_security_is_told_beside_a_held_plan() -> None:
+    source = Source()
+    source.hold()
+    alarmed(source)
+    kinds = [kind for kind, _ in source.told[1:]]
+    assert kinds == [NoticeKind.RESOLVED, NoticeKind.FAILED, NoticeKind.SECURITY]
 
 
 # -- nothing new, and what is remembered between fetches -------------------------------------------------------------
@@ -751,6 +806,7 @@ class Walk(RuleBasedStateMachine):
                 (Hold, {"digest": "b", "summary": ""}),
                 *((Fail, {"failure": FAILURE, "recovery": recovery}) for recovery in Recovery),
                 (Fail, {"failure": FAILURE, "recovery": Recovery.WAIT, "retry_after": timedelta(hours=3)}),
+                (Fail, {"failure": OTHER_KEY, "recovery": Recovery.BLOCK}),
             ]
         ),
         behind=st.integers(0, 1),
@@ -793,6 +849,8 @@ class Walk(RuleBasedStateMachine):
             if kind is NoticeKind.RESOLVED:
                 assert incident == opened
                 opened = None
+            elif kind is NoticeKind.SECURITY:
+                assert incident == opened
             else:
                 assert opened is None
                 opened = incident

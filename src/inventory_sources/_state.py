@@ -40,10 +40,14 @@ class Reason(Enum):
 
 @frozen
 class Incident:
-    """Something a person was told of and that is not resolved yet."""
+    """Something a person was told of and that is not resolved yet.
+
+    :param alarms: the matters of security that were told with it.
+    """
 
     id: str
     held: bool = False
+    alarms: tuple[str, ...] = ()
 
 
 @frozen

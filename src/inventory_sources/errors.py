@@ -132,6 +132,8 @@ class InventorySourcesError(Exception):
     phase: ClassVar[Phase] = Phase.CONFIGURE
     default_recovery: ClassVar[Recovery] = Recovery.STOP
     default_guidance: ClassVar[str] = "Read the message and the log of the run."
+    #: What makes it a matter of security, such as the key that a server showed: free of secrets, and told at once.
+    alarm: str | None = None
 
     def __init__(self, message: str, *, guidance: str | None = None, recovery: Recovery | None = None) -> None:
         super().__init__(message)
@@ -269,12 +271,19 @@ class HostKeyRefused(FetchError):
 
 
 class HostKeyChanged(HostKeyRefused):
-    """An SSH server showed another host key than the pinned one: it was replaced, or someone is in between."""
+    """An SSH server showed another host key than the pinned one: it was replaced, or someone is in between.
+
+    :param shown: the fingerprint of that key; each is told once an incident.
+    """
 
     code = "host_key_changed"
     default_guidance = (
         "Ask the server's operator why its key is another one; pin the new one only when they confirm it."
     )
+
+    def __init__(self, message: str, *, guidance: str | None = None, shown: str | None = None) -> None:
+        super().__init__(message, guidance=guidance)
+        self.alarm = shown or message
 
 
 class RateLimited(FetchError):

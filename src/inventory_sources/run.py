@@ -34,18 +34,22 @@ class RunResult(Enum):
 
 @frozen
 class Failure:
-    """Why a sync failed: safe to store, log and send, never with a secret."""
+    """Why a sync failed: safe to store, log and send, never with a secret.
+
+    :param alarm: what makes it a matter of security, such as the key that a server showed.
+    """
 
     code: str
     phase: Phase
     message: str
     guidance: str
     at: datetime
+    alarm: str | None = None
 
     @classmethod
     def of(cls, error: InventorySourcesError, at: datetime) -> Failure:
         """The storable parts of an error of ours."""
-        return cls(error.code, error.phase, error.message, error.guidance, at)
+        return cls(error.code, error.phase, error.message, error.guidance, at, error.alarm)
 
     @property
     def of_the_input(self) -> bool:

@@ -94,11 +94,12 @@ class NoticeKind(Enum):
     FAILED = "failed"
     HELD = "held"
     RESOLVED = "resolved"
+    SECURITY = "security"
 
 
 @frozen
 class Notice:
-    """A notification that the transition owes; ``incident`` names what it opens or resolves."""
+    """A notification that the transition owes; ``incident`` names what it opens, resolves or belongs to."""
 
     kind: NoticeKind
     incident: str
@@ -360,16 +361,22 @@ def _request_cancel(state: SourceState, event: RequestCancel, rules: Rules, now:
 
 
 def _error(state: SourceState, reason: Reason, next_run_at: datetime | None, rules: Rules) -> Transition:
-    """Error until something changes: ladder and approval are spent, and one notice goes out for the incident."""
+    """Error until something changes: ladder and approval are spent, and one notice goes out for the incident.
+
+    A matter of security is told besides, each once an incident.
+    """
     error = evolve(
         _idle(state, SyncStatus.ERROR, reason, next_run_at), failures=rules.retry.exhausted, approved_digest=None
     )
-    if state.incident is not None and not state.incident.held:
-        return Transition(error)
-    incident = Incident(state.run_id or "")
-    closed = () if state.incident is None else (Notice(NoticeKind.RESOLVED, state.incident.id),)
-    opened = Notice(NoticeKind.FAILED, incident.id, failure=state.last_failure)
-    return Transition(evolve(error, incident=incident), (*closed, opened))
+    incident, failure, notices = state.incident, state.last_failure, list[Notice]()
+    if incident is None or incident.held:
+        notices = [] if incident is None else [Notice(NoticeKind.RESOLVED, incident.id)]
+        incident = Incident(state.run_id or "")
+        notices.append(Notice(NoticeKind.FAILED, incident.id, failure))
+    if failure is not None and failure.alarm is not None and failure.alarm not in incident.alarms:
+        incident = evolve(incident, alarms=(*incident.alarms, failure.alarm))
+        notices.append(Notice(NoticeKind.SECURITY, incident.id, failure))
+    return Transition(evolve(error, incident=incident), tuple(notices))
 
 
 def _resolve(state: SourceState) -> Transition:

@@ -63,7 +63,12 @@ def test_a_function_s_own_notify_error_comes_out_as_it_is():
 
 @pytest.mark.parametrize(
     ("kind", "level"),
-    [(NotificationKind.FAILED, "warning"), (NotificationKind.HELD, "warning"), (NotificationKind.RESOLVED, "info")],
+    [
+        (NotificationKind.FAILED, "warning"),
+        (NotificationKind.HELD, "warning"),
+        (NotificationKind.RESOLVED, "info"),
+        (NotificationKind.SECURITY, "error"),
+    ],
 )
 def test_a_log_event_has_the_level_of_its_kind(kind, level):
     log = structlog.testing.CapturingLogger()

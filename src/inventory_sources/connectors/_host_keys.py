@@ -95,6 +95,7 @@ def verify(key: bytes, algorithm: str, pins: Iterable[Pin], host: str) -> None:
         f"{host} showed another host key than the pinned one",
         guidance=f"It showed {shown}; pinned: {', '.join(map(str, expected))}. Nothing was sent to it. Ask its operator"
         " why the key is another one, and pin the new one only when they confirm it.",
+        shown=shown.fingerprint,
     )
 
 

@@ -199,20 +199,14 @@ def _ended(tx: Transaction, before: SourceState, result: RunResult, after: Sourc
 
 _NONE: tuple[SyncRun, ...] = ()
 
-_KINDS = {
-    NoticeKind.FAILED: NotificationKind.FAILED,
-    NoticeKind.HELD: NotificationKind.HELD,
-    NoticeKind.RESOLVED: NotificationKind.RESOLVED,
-}
-
 
 def _notifications(tx: Transaction, notices: tuple[Notice, ...], before: SourceState) -> tuple[Notification, ...]:
     name = tx.source.name
     return tuple(
         Notification(
-            id=f"{notice.incident}.{notice.kind.value}",
+            id=_notification_id(notice, before),
             source=name,
-            kind=_KINDS[notice.kind],
+            kind=NotificationKind(notice.kind.value),
             incident=notice.incident,
             summary=_summary(name, notice),
             at=tx.now,
@@ -223,10 +217,19 @@ def _notifications(tx: Transaction, notices: tuple[Notice, ...], before: SourceS
     )
 
 
+def _notification_id(notice: Notice, before: SourceState) -> str:
+    # An incident can have several matters of security, a run only one.
+    about = before.run_id if notice.kind is NoticeKind.SECURITY else notice.incident
+    return f"{about}.{notice.kind.value}"
+
+
 def _summary(name: str, notice: Notice) -> str:
     if notice.kind is NoticeKind.RESOLVED:
         return f"Stock sync {name} is working again."
     if notice.kind is NoticeKind.HELD:
         return f"Stock sync {name} waits for your decision: {notice.summary}"
     failure = notice.failure
-    return f"Stock sync {name} failed: {failure.message}. {failure.guidance}" if failure else f"{name} failed."
+    about = (
+        f"Security alert for stock sync {name}" if notice.kind is NoticeKind.SECURITY else f"Stock sync {name} failed"
+    )
+    return f"{about}: {failure.message}. {failure.guidance}" if failure else f"{about}."

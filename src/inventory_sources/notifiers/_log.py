@@ -10,9 +10,11 @@ from inventory_sources.protocols.notifier import Notification, NotificationKind
 
 __all__ = ["LogNotifier"]
 
+_LEVELS = {NotificationKind.RESOLVED: "info", NotificationKind.SECURITY: "error"}
+
 
 class LogNotifier:
-    """Writes one structured event a notification: a warning, or an info when an incident is resolved.
+    """Writes one structured event a notification: a warning, an error for a matter of security, an info for an end.
 
     :param logger: a structlog logger; by default the host's structlog where it is configured, else the standard logger
         ``inventory_sources``. Neither is configured here.
@@ -24,5 +26,5 @@ class LogNotifier:
     def notify(self, notification: Notification) -> None:
         """Writes the event ``inventory_notification`` with the notification's parts."""
         logger = self._logger or event_logger()
-        log = logger.info if notification.kind is NotificationKind.RESOLVED else logger.warning
+        log = getattr(logger, _LEVELS.get(notification.kind, "warning"))
         log("inventory_notification", **document(notification))

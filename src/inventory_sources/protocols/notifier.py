@@ -1,7 +1,8 @@
 """Notifier: hands a notification to people.
 
 Notifications are written to the outbox in the transaction that changed the source's state and are sent from there, at
-least once and with a constant ``id`` by which a receiver can drop a repetition. One opens an incident, one resolves it.
+least once and with a constant ``id`` by which a receiver can drop a repetition. One opens an incident, one resolves it;
+a matter of security, such as a changed host key, is told by one of its own besides.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class NotificationKind(Enum):
     FAILED = "failed"
     HELD = "held"
     RESOLVED = "resolved"
+    SECURITY = "security"
 
 
 @frozen
@@ -30,7 +32,7 @@ class Notification:
     """One message about one incident.
 
     :param id: constant over repeated deliveries.
-    :param incident: the same for the message that opens an incident and the one that resolves it.
+    :param incident: the same for all messages about one incident.
     :param summary: one line of text, free of secrets.
     """
 
