@@ -10,7 +10,7 @@ import structlog
 
 from inventory_sources.clock import SystemClock
 from inventory_sources.protocols.connector import FetchContext
-from tests.connectors.desk import Desk, ftp, local, sftp
+from tests.connectors.desk import Desk, fsspec_filesystem, ftp, local, sftp
 from tests.connectors.sshd import SSHD, Sshd
 
 MakeContext = Callable[..., FetchContext]
@@ -52,7 +52,7 @@ def shared_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         yield server
 
 
-@pytest.fixture(params=["local", "sftp", "ftp", "ftp that only knows LIST"])
+@pytest.fixture(params=["local", "fsspec", "sftp", "ftp", "ftp that only knows LIST"])
 def desk(request: pytest.FixtureRequest, tmp_path: Path, make_context: MakeContext) -> Iterator[Desk]:
     """An empty folder, with folders for files that were used, and what picks up from it."""
     folder = tmp_path / "in"
@@ -60,6 +60,8 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path, make_context: MakeConte
         (folder / name).mkdir(parents=True)
     if request.param == "local":
         yield Desk(folder, local(folder), make_context)
+    elif request.param == "fsspec":
+        yield Desk(folder, fsspec_filesystem(folder), make_context)
     elif request.param == "sftp":
         yield Desk(folder, sftp(folder, request.getfixturevalue("shared_sshd")), make_context)
     else:

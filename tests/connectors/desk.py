@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
 from inventory_sources.connectors import FileConnector, FtpConnector, FtpServer, PickUp, SftpConnector, SftpServer
 from inventory_sources.payload import Payload
 from inventory_sources.protocols.connector import FetchContext
@@ -104,6 +107,17 @@ def text(payload: Payload) -> str:
 
 def local(folder: Path) -> Make:
     return lambda pattern, **options: FileConnector(folder / pattern, **options)
+
+
+class Shelf(LocalFileSystem):
+    """A filesystem of fsspec: it renames by copying, which gives a file another time and number."""
+
+    protocol = "shelf"
+
+
+def fsspec_filesystem(folder: Path) -> Make:
+    fsspec.register_implementation("shelf", Shelf, clobber=True)
+    return lambda pattern, **options: FileConnector(folder / pattern, filesystem="shelf", **options)
 
 
 def sftp(folder: Path, server: Sshd) -> Make:

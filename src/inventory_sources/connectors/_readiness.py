@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from inventory_sources.connectors._inbox import shown
 from inventory_sources.connectors._looks import CHUNK_BYTES, Look
 from inventory_sources.connectors._remembered import PickUpCursor, PickUpMemo, version
-from inventory_sources.errors import FetchError, InputIncomplete, Recovery, SourceMissing
+from inventory_sources.errors import FetchError, InputIncomplete, Recovery, SourceMissing, Truncated
 from inventory_sources.payload import Payload, Proof
 
 if TYPE_CHECKING:
@@ -36,11 +36,13 @@ _PRECISION = timedelta(seconds=1)
 class Sidecar:
     """The marker, or the digest's file, that came with a file.
 
+    :param sha256: of its own bytes.
     :param digest: in hex, that the file must have.
     """
 
     name: str
     look: Look
+    sha256: str
     digest: str | None = None
 
     @property
@@ -89,23 +91,22 @@ def released(
     if name is None:
         return None
     try:
-        look = inbox.file(name).look()
-        digest = None if pick_up.marker else _digest(inbox, name, candidate.name)
-    except SourceMissing:
+        sidecar = _sidecar(inbox, name, context)
+        if pick_up.checksum:
+            return evolve(sidecar, digest=_digest(inbox, name, candidate.name))
+    except (SourceMissing, Truncated):  # or it is written just now
         raise InputIncomplete(f"{origin} waits for {shown(name)}") from None
-    sidecar = Sidecar(name, look, digest)
-    if pick_up.marker:
-        _must_be_fresh(sidecar, candidate, cursor, origin)
+    _must_be_fresh(sidecar, candidate, cursor, origin)
     return sidecar
 
 
-def sidecar_of(inbox: Inbox, name: str, pick_up: PickUp) -> Sidecar | None:
+def sidecar_of(inbox: Inbox, name: str, pick_up: PickUp, context: FetchContext) -> Sidecar | None:
     """What belongs to a file that was used before and is still there, where it is of that file alone."""
     sidecar = pick_up.sidecar(name)
     if sidecar is None or sidecar == pick_up.marker:
         return None
     with suppress(SourceMissing):
-        return Sidecar(sidecar, inbox.file(sidecar).look())
+        return _sidecar(inbox, sidecar, context)
     return None
 
 
@@ -121,6 +122,10 @@ def prove(payload: Payload, pick_up: PickUp, sidecar: Sidecar | None) -> Payload
     if sidecar:
         return _proven(payload, Proof.MARKER)
     return _proven(payload, Proof.RENAMED) if pick_up.renamed else payload
+
+
+def _sidecar(inbox: Inbox, name: str, context: FetchContext) -> Sidecar:
+    return Sidecar(name, inbox.file(name).look(), inbox.sha256(inbox.path(name), context))
 
 
 def _proven(payload: Payload, proof: Proof) -> Payload:

@@ -17,7 +17,7 @@ from inventory_sources.errors import FetchError, InputIncomplete, Recovery, Sour
 
 if TYPE_CHECKING:
     from inventory_sources.connectors._inbox import Inbox
-    from inventory_sources.connectors._looks import FileAtRest
+    from inventory_sources.connectors._looks import FileAtRest, Look
     from inventory_sources.connectors._pick_up import PickUp
     from inventory_sources.payload import Payload
     from inventory_sources.protocols.connector import FetchContext
@@ -139,7 +139,8 @@ class Taking:
         look = self.inbox.file(candidate.name).look()
         if self.inbox.sha256(self.inbox.path(candidate.name), self.context) != known:
             return False
-        self.again.append(TakenFile(candidate.name, look, known, sidecar_of(self.inbox, candidate.name, self.pick_up)))
+        sidecar = sidecar_of(self.inbox, candidate.name, self.pick_up, self.context)
+        self.again.append(TakenFile(candidate.name, look, known, sidecar))
         return True
 
     def _chosen(self, fresh: Sequence[Candidate]) -> Sequence[Candidate]:
@@ -167,8 +168,14 @@ class Taking:
         looks = {file.name: file.look for file in self.used}
         looks |= {file.sidecar.name: file.sidecar.look for file in self.used if file.sidecar}
         for name, look in looks.items():
-            if self.inbox.file(name).look() != look:
+            if not self._looks_still(name, look):
                 raise InputIncomplete(f"{self.inbox.file(name).origin} changed while files were read")
+
+    def _looks_still(self, name: str, look: Look) -> bool:
+        try:
+            return self.inbox.file(name).look() == look
+        except SourceMissing:
+            return False
 
     def _remember(self, found: Iterable[Candidate], chosen: Sequence[Candidate]) -> None:
         listed = {candidate.name for candidate in found}
