@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from inventory_sources.connectors._local_files import LocalFiles
 from inventory_sources.errors import FetchError, InputIncomplete, Recovery
 from inventory_sources.payload import Proof
+from inventory_sources.protocols.remote_files import RemoteEntry
 from tests.connectors.desk import MINUTE, NOON, Desk, ftp
 
 TWICE = 2 * MINUTE
@@ -51,6 +53,21 @@ def test_a_file_that_grows_while_it_is_read_waits(take: str, desk: Desk, monkeyp
     path = desk.upload("stock.csv", "x")
     in_between(desk, monkeypatch, lambda: path.write_text("x and more"))
     waits(desk, "changed while it was read", take=take, renamed=True)
+
+
+@pytest.mark.parametrize("change", ["longer", "later"])
+def test_a_change_between_the_listing_and_the_copy_waits(
+    change: str, local_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local_desk.upload("stock.csv", "half", minutes=-30)
+    listed = LocalFiles.entries
+
+    def entries(files: LocalFiles, folder: str) -> Iterator[RemoteEntry]:
+        yield from list(listed(files, folder))
+        local_desk.upload("stock.csv", "longer" if change == "longer" else "hal2", minutes=-30 + (change == "later"))
+
+    monkeypatch.setattr(LocalFiles, "entries", entries)
+    waits(local_desk, "changed since it was listed", take="newest", renamed=True)
 
 
 # Markers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -42,24 +42,22 @@ class _Away:
     folder: str | None
     stamp: str
 
-    def put(self, file: TakenFile) -> bool:
-        """Whether the file is away; a newer one stays, or comes back to its name."""
+    def put(self, file: TakenFile) -> None:
+        """Puts a file away; a newer one of its name stays there, or comes back."""
         path = self.inbox.path(file.name)
         try:
             if self.inbox.file(file.name).look() != file.look:
                 self._tell("newer_upload_stays", file)
-                return False
+                return
         except SourceMissing:
-            return True
+            return
         stamped = f"{self.stamp}_{file.name}"
         to = self.inbox.path(self.folder, stamped) if self.folder else self.inbox.path(ASIDE + stamped)
         self._rename(path, to)
         if not self._is_same(to, file):
             self._put_back(to, path, file)
-            return False
-        if self.folder is None:
+        elif self.folder is None:
             self.inbox.files.put_away(to, None)
-        return True
 
     def _rename(self, path: str, to: str) -> None:
         try:
@@ -103,7 +101,7 @@ class _Away:
 
 
 def put_away(
-    inbox: Inbox, files: Iterable[TakenFile], folder: str | None, used_at: datetime, context: FetchContext
+    inbox: Inbox, files: Sequence[TakenFile], folder: str | None, used_at: datetime, context: FetchContext
 ) -> None:
     """Moves files to a folder beside them, or deletes them, and then what came with them.
 
@@ -114,11 +112,6 @@ def put_away(
     :raises FetchError: when one cannot be put away; the others after it stay as well.
     """
     away = _Away(inbox, context, folder, f"{used_at:%Y%m%dT%H%M%SZ}")
-    sidecars: dict[Sidecar, bool] = {}
-    for file in files:
-        done = away.put(file)
-        if file.sidecar:
-            sidecars[file.sidecar] = done and sidecars.get(file.sidecar, True)
-    for sidecar, done in sidecars.items():
-        if done:
-            away.put(TakenFile(sidecar.name, sidecar.look, sidecar.sha256))
+    sidecars = dict.fromkeys(file.sidecar for file in files if file.sidecar)
+    for file in (*files, *(TakenFile(sidecar.name, sidecar.look, sidecar.sha256) for sidecar in sidecars)):
+        away.put(file)
