@@ -79,8 +79,8 @@ class ZipMember:
             return "is encrypted"
         if self.method not in (_STORED, _DEFLATED):
             return f"is packed by method {self.method}, which is not read"
-        if stat.S_IFMT(self.mode) not in (0, stat.S_IFREG):
-            return "is a link or device"
+        if stat.S_ISLNK(self.mode):
+            return "is a link"
         return None
 
 
