@@ -14,7 +14,25 @@ from inventory_sources.quantities import Refusal
 
 
 @pytest.mark.parametrize(
-    "sku", ["00123", "1.5", "12E5", "1e5", "A+B", "é-ü", "SKU 1", "=1+1", "N/A", "0", "\uff11\uff12"]
+    "sku",
+    [
+        "00123",
+        "1.5",
+        "12E5",
+        "1e5",
+        "A+B",
+        "é-ü",
+        "SKU 1",
+        "=1+1",
+        "N/A",
+        "0",
+        "\uff11\uff12",
+        "'",
+        "'A",
+        'A"',
+        "A'B'",
+        '6" x 4"',
+    ],
 )
 def test_a_sku_stays_as_it_is_written(sku) -> None:
     assert read_identifier(sku, "sku") == sku
@@ -26,6 +44,8 @@ def test_a_sku_stays_as_it_is_written(sku) -> None:
     [(None, "sku_blank"), ("", "sku_blank"), (" \u00a0", "sku_blank"), ("1.23E+12", "sku_scientific"),
      ("1,23E+12", "sku_scientific"), (" 4e+10 ", "sku_scientific"), ("A\x00B", "sku_unreadable"),
      ("A\nB", "sku_unreadable"), ("A\ufffdB", "sku_unreadable"), ("A\x85B", "sku_unreadable"),
+     ("A\u200bB", "sku_unreadable"), ("\ufeffA", "sku_unreadable"), ("A\u2028B", "sku_unreadable"),
+     ("'A-1'", "sku_quoted"), ('"A-1"', "sku_quoted"), ("\u201cA\u201d", "sku_quoted"), ("''", "sku_quoted"),
      ("A" * 256, "sku_too_long")],
 )  # fmt: skip
 def test_a_damaged_sku_is_refused_with_its_reason(cell, reason) -> None:
@@ -42,7 +62,7 @@ def test_only_a_sku_is_suspected_of_a_spreadsheet() -> None:
 texts = st.one_of(
     st.none(),
     st.text(max_size=6),
-    st.text("AbZ09 -_+.Ee\t\x00\ufffd\u00a0é\x1c\x85", max_size=6),
+    st.text("AbZ09 -_+.Ee\t\x00\ufffd\u00a0é\x1c\x85'\"`\u200b", max_size=6),
     st.sampled_from(["1.23E+12", "A" * 255, "A" * 256, " " + "B" * 255 + " ", "000", "-", " x "]),
 )
 some_steps = st.lists(st.sampled_from(sorted(STEPS)), max_size=3).map(tuple)

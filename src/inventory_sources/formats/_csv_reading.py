@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
@@ -18,6 +20,7 @@ from inventory_sources.errors import (
     InventorySourcesError,
     StructureInvalid,
 )
+from inventory_sources.formats._csv_doubts import Doubts
 from inventory_sources.formats._csv_heading import LOOKED_AT, find_heading
 from inventory_sources.formats._csv_shape import Shape
 from inventory_sources.formats._fill_down import FillDown
@@ -38,6 +41,8 @@ __all__ = ["CsvReading"]
 
 #: Rows of a batch that ``csv`` reads, to bound the memory that Python's own texts take.
 _BATCH_ROWS = 50_000
+#: Lines at the front of a file that tell what its columns are like.
+_SAMPLE_LINES = 100
 
 
 @define
@@ -91,6 +96,7 @@ class CsvReading:
     _heading_record: list[str] = field(factory=list)
     _wanted: tuple[str, ...] = ()
     _columns: dict[str, int] = field(factory=dict)
+    _doubts: Doubts = field(init=False)
     _fill: FillDown | None = None
     _ending: Ending | None = None
     _blank_from: int | None = None
@@ -152,6 +158,7 @@ class CsvReading:
             for row in self.decoder.rows(lines):
                 yield begin, row
                 begin, lines.record_chars = lines.number + 1, 0
+                lines.record.clear()
         except csv.Error as error:
             raise self._csv_fault(str(error), begin) from None
 
@@ -189,9 +196,19 @@ class CsvReading:
             self._ending = Ending(decoder.trailer, added)
             names = (*names, added) if added and added not in names else names
         self._columns = {name: self._headings.index(name) for name in names}
+        self._doubts = Doubts(decoder, {name: self._columns[name] for name in self._wanted}, self._rows_above)
         if decoder.fill_down:
             filled = [find(name, self._headings) for name in decoder.fill_down]
             self._fill = FillDown.over(names.index(name) for name in filled if name in names)
+
+    def _rows_above(self, line: int) -> list[list[str]]:
+        """The first rows of the table, as far as they begin above the line; read again, for they were not kept."""
+        rows: list[list[str]] = []
+        with self.payload.open() as stream, suppress(csv.Error):
+            stream.seek(self._codec.mark)
+            text = io.TextIOWrapper(stream, self._codec.name, newline="")
+            rows.extend(self.decoder.rows(islice(text, min(line - 1, _SAMPLE_LINES))))
+        return [row for row in rows if len(row) == len(self._headings) and row != self._heading_record and any(row)]
 
     def _with_hint(self, error: HeadingInvalid) -> HeadingInvalid:
         likely = likely_delimiter(self._headings, self.decoder.delimiter) if len(self._headings) == 1 else None
@@ -208,14 +225,18 @@ class CsvReading:
             return None
         data, rows = proven
         frame = shape.read(data, list(self._columns.values()))
-        if frame.height != rows or self._repeats_heading(frame):
+        if frame.height != rows or self._repeats_heading(frame) or self._doubts.may_concern(self._wanted_of(frame)):
             return None
+        self._doubts.gap = False
         first = self._lines.number + 1
         self._end_blanks(first)
         self._lines.number += rows
         frame = pl.DataFrame([frame[str(index)].alias(name) for name, index in self._columns.items()])
         numbers = pl.int_range(first, first + rows, dtype=pl.Int64, eager=True)
         return self._batch(self._fill.fill_frame(frame) if self._fill else frame, numbers, [(first, block)])
+
+    def _wanted_of(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.select(str(self._columns[name]) for name in self._wanted)
 
     def _repeats_heading(self, frame: pl.DataFrame) -> bool:
         """Whether a row may be equal to the heading row."""
@@ -251,6 +272,7 @@ class CsvReading:
         """Whether a record is a row of the table; any other is accounted for here."""
         if not row:
             self._blank_from = self._blank_from or begin
+            self._doubts.gap = True
             return False
         if self._ending is not None and self._ending.takes(begin, row, after_blanks=self._blank_from is not None):
             self._blank_from = None
@@ -265,7 +287,12 @@ class CsvReading:
             return False
         if len(row) != len(self._headings):
             self._reject(self._ragged(begin, row) if self._tally.keeps_more else None)
+            self._doubts.gap = True
             return False
+        if doubt := self._doubts.of(begin, row, self._lines.record):
+            self._reject(Damage(begin, *doubt, _named(self._headings, row)))
+            return False
+        self._doubts.gap = not any(row)
         return True
 
     def _reject(self, damage: Damage | None) -> None:

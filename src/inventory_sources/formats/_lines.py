@@ -18,7 +18,8 @@ class Lines:
     """The physical lines of the blocks as they are asked for, block by block.
 
     :param number: of the line given last.
-    :param record_chars: given since the last record ended.
+    :param record: the lines given since the last record ended.
+    :param record_chars: in them.
     :param touched: first line and block of those whose lines were given since it was emptied.
     """
 
@@ -26,6 +27,7 @@ class Lines:
     longest: int
     block: Block | None = None
     number: int = 0
+    record: list[str] = field(factory=list)
     record_chars: int = 0
     touched: list[tuple[int, Block]] = field(factory=list)
     _ahead: str = ""
@@ -58,6 +60,7 @@ class Lines:
             self.open_block(block)
         line, self._ahead = self._ahead, next(self._text, "")
         self.number += 1
+        self.record.append(line)
         self.record_chars += len(line)
         if self.record_chars > self.longest:
             raise InputTooLarge(f"line {self.number}: the record is longer than {self.longest} characters")

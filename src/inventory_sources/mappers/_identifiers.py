@@ -24,6 +24,18 @@ STEPS: dict[str, Callable[[str], str]] = {
     "nfkc": lambda text: unicodedata.normalize("NFKC", text),
 }
 
+#: Characters that nobody sees: controls, formats such as the zero width space, and separators of lines.
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp")
+_QUOTES = {
+    "'": "'",
+    '"': '"',
+    "`": "`",
+    "\u2018": "\u2019",
+    "\u201c": "\u201d",
+    "\u201d": "\u201d",
+    "\u201e": "\u201c",
+    "\u00ab": "\u00bb",
+}
 _SCIENTIFIC = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE]\+[0-9]+")
 
 
@@ -33,12 +45,18 @@ def read_identifier(cell: str | None, what: str) -> str | Refusal:
     if not text:
         empty = "null" if cell is None else "blank"
         return Refusal(f"{what}_blank", f"the {what} is {empty}", f"Export a {what} in every row.")
-    odd = next((sign for sign in text if unicodedata.category(sign) == "Cc" or sign == "\ufffd"), None)
+    odd = next((sign for sign in text if unicodedata.category(sign) in _UNSEEN or sign == "\ufffd"), None)
     if odd is not None:
         return Refusal(
             f"{what}_unreadable",
             f"the {what} {show_cell(text)} holds the character U+{ord(odd):04X}",
             "Check the file's encoding and the system that wrote it.",
+        )
+    if len(text) > 1 and _QUOTES.get(text[0]) == text[-1]:
+        return Refusal(
+            f"{what}_quoted",
+            f"the {what} {show_cell(text)} stands in quotes that the feed does not declare",
+            "Declare the feed's quote, or export the identifier without quotes.",
         )
     if len(text) > LONGEST:
         return Refusal(

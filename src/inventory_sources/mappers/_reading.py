@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["by_distinct", "constant", "read_identifiers", "read_quantities", "read_times", "translated"]
 
-# Printable ASCII but "+", without which nothing is an identifier in scientific notation.
-_PLAIN = bytes(code for code in range(0x20, 0x7F) if code != ord("+"))
-_NOT_PLAIN = "[^ -*,-~]"
+# Printable ASCII but quotes and "+", without which nothing is an identifier in scientific notation.
+_PLAIN = bytes(code for code in range(0x20, 0x7F) if code not in b"+\"'`")
+_NOT_PLAIN = "[^ !#-&(-*,-_a-~]"
 # ISO 8601 to the second, which polars reads fast where one offset stands in every cell.
 _ISO_SECONDS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ])[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:?[0-9]{2}|)")
 _LOOK_AT = 100
