@@ -122,6 +122,13 @@ def test_a_name_that_leads_elsewhere_is_left_out(name: str, context: FetchContex
     assert b"x.csv" not in server.received
 
 
+def test_a_name_that_is_listed_twice_is_one_file(context: FetchContext) -> None:
+    lines = b"type=file;size=5;modify=20260302100000; y.csv\r\n" * 2
+    with ScriptedServer({"MLSD": lambda scene, _: scene.send([lines]), "MLST": _described}) as server:
+        known = FtpServer(LOOPBACK, port=server.port, security="none", allow_private=("127.0.0.0/8",))
+        assert len(list(FtpConnector("in/*.csv", server=known, pick_up=PickUp(take="all")).fetch(context))) == 1
+
+
 def _described(scene: Any, path: str) -> None:
     scene.say(b"250-Look\r\n type=file;size=5;modify=20260302100000; y.csv\r\n250 Done\r\n")
 

@@ -16,7 +16,10 @@ from structlog.testing import capture_logs
 from inventory_sources import Columns, CsvDecoder, Feed, MemorySink, MemoryStateStore, Source, SyncEngine
 from inventory_sources.connectors import FileConnector, PickUp
 from inventory_sources.errors import FetchError, InputTooLarge, SourceMissing
+from inventory_sources.guards import MassZero
+from inventory_sources.protocols.guard import Guard
 from inventory_sources.protocols.remote_files import RemoteFiles
+from inventory_sources.run import RunResult
 from tests.connectors.desk import Desk
 
 _MOMENT = timedelta(microseconds=1)
@@ -262,10 +265,10 @@ def test_two_uploads_in_between_are_both_kept(desk: Desk, monkeypatch: pytest.Mo
 
 
 def test_a_file_that_was_left_half_deleted_is_told(local_desk: Desk) -> None:
-    local_desk.upload(".taken-20260101T000000Z_stock.csv", "unread")
+    local_desk.upload("being-deleted-20260101T000000Z_stock.csv", "unread")
     local_desk.upload("stock.csv", "x")
     assert local_desk.fetch(local_desk.connector("*", take="all")) == ["x"]
-    assert local_desk.said[2][0].startswith("1 files were not deleted to the end, first '.taken-2026")
+    assert local_desk.said[2][0].startswith("1 files were not deleted to the end, first 'being-deleted-2026")
 
 
 def test_a_file_that_somebody_else_moved_is_no_error(desk: Desk) -> None:
@@ -286,13 +289,13 @@ def test_a_file_that_was_never_there_is_missing(desk: Desk) -> None:
 # Through the engine
 
 
-def shop(folder: Path, **pick_up: Any) -> tuple[SyncEngine, MemorySink]:
+def shop(folder: Path, guards: tuple[Guard, ...] = (), **pick_up: Any) -> tuple[SyncEngine, MemorySink]:
     sink, engine = MemorySink({"A": 0}), SyncEngine(MemoryStateStore())
     connector = FileConnector(folder / "*.csv", pick_up=PickUp(**pick_up))
     engine.add_source(
         Source(
             name="erp", connector=connector, decoder=CsvDecoder(), mapper=Columns(), feed=Feed.partial(), sink=sink,
-            guards=(),
+            guards=guards,
         )
     )  # fmt: skip
     return engine, sink
@@ -325,6 +328,22 @@ def test_a_file_that_cannot_be_read_makes_way_for_the_next(local_desk: Desk) -> 
     assert [name.partition("/")[0] for name in local_desk.names()] == ["2.csv", "error"]
     assert engine.sync("erp").failure is None
     assert sink.quantity("A") == 2
+
+
+def test_a_held_plan_moves_nothing_until_it_is_approved(local_desk: Desk) -> None:
+    engine, sink = shop(local_desk.folder, (MassZero(),), take="each", afterwards="move")
+    for number, quantity in ((1, 5), (2, 0), (3, 7)):
+        local_desk.upload(f"{number}.csv", f"sku,quantity\nA,{quantity}\n", minutes=number - 60)
+    assert engine.sync("erp").result is RunResult.COMPLETED
+    held = engine.sync("erp")
+    assert held.result is RunResult.HELD
+    assert [name for name in local_desk.names() if "/" not in name] == ["2.csv", "3.csv"]
+    assert held.digest is not None
+    engine.approve("erp", held.digest)
+    assert engine.sync("erp").result is RunResult.COMPLETED
+    assert sink.quantity("A") == 0
+    assert engine.sync("erp").products_updated == 1
+    assert (sink.quantity("A"), [name.partition("/")[0] for name in local_desk.names()]) == (7, ["done"] * 3)
 
 
 def test_two_looks_reach_from_run_to_run(local_desk: Desk) -> None:

@@ -194,13 +194,19 @@ def test_a_checksum_proves_its_file(algorithm: str, written: str, local_desk: De
         "0" * 63,
         f"{hashlib.sha256(b'x').hexdigest()}  prices.csv\n",
         f"{hashlib.sha256(b'x').hexdigest()}\n{hashlib.sha256(b'y').hexdigest()}\n",
-        "9" * 70_000,
     ],
 )
 def test_a_file_that_holds_no_digest_of_it_proves_nothing(written: str, local_desk: Desk) -> None:
     local_desk.upload("stock.csv", "x")
     local_desk.upload("stock.csv.sum", written)
     waits(local_desk, "tells no digest of 'stock.csv'", checksum="{name}.sum")
+
+
+def test_a_marker_or_digest_without_end_is_not_read_to_it(local_desk: Desk) -> None:
+    local_desk.upload("stock.csv", "x")
+    local_desk.upload("stock.csv.sum", "9" * 70_000, minutes=-50)
+    waits(local_desk, "stock.csv.sum is too large for a marker or a digest", checksum="{name}.sum")
+    waits(local_desk, "stock.csv.sum is too large for a marker or a digest", marker="{name}.sum")
 
 
 @pytest.mark.parametrize("take", ["one", "newest", "all", "each"])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ASIDE", "Candidate", "matching", "named"]
 
 #: Begins the name that a file has while it is deleted.
-ASIDE = ".taken-"
+ASIDE = "being-deleted-"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -67,20 +67,23 @@ def matching(inbox: Inbox, pick_up: PickUp, context: FetchContext) -> list[Candi
     return sorted(_candidates(inbox, pick_up, files, context), key=lambda candidate: candidate.key)
 
 
-def _safe(entries: Iterable[RemoteEntry], matches: Callable[[str], bool], context: FetchContext) -> list[RemoteEntry]:
-    safe: list[RemoteEntry] = []
-    unsafe: list[RemoteEntry] = []
-    aside: list[RemoteEntry] = []
+def _safe(
+    entries: Iterable[RemoteEntry], matches: Callable[[str], bool], context: FetchContext
+) -> Iterable[RemoteEntry]:
+    """Those that match, each name once, without names that would lead elsewhere."""
+    aside: list[str] = []
+    found: dict[str, RemoteEntry] = {}
     for entry in entries:
         if entry.name.startswith(ASIDE):
-            aside.append(entry)
+            aside.append(entry.name)
         elif matches(entry.name):
-            (safe if safe_name(entry.name) else unsafe).append(entry)
+            found[entry.name] = entry
+    unsafe = [name for name in found if not safe_name(name)]
     if unsafe:
-        context.warn(f"{len(unsafe)} names in the folder cannot be of files in it, first {shown(unsafe[0].name)}")
+        context.warn(f"{len(unsafe)} names in the folder cannot be of files in it, first {shown(unsafe[0])}")
     if aside:
-        context.warn(f"{len(aside)} files were not deleted to the end, first {shown(aside[0].name)}; look at them")
-    return safe
+        context.warn(f"{len(aside)} files were not deleted to the end, first {shown(aside[0])}; look at them")
+    return [entry for name, entry in found.items() if name not in unsafe]
 
 
 def _candidates(

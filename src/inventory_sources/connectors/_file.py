@@ -43,7 +43,7 @@ _WRAPPING_OPTIONS = frozenset({"fo", "fs", "target_protocol", "target_options", 
 
 
 def _text_path(path: str | os.PathLike[str]) -> str:
-    return os.fspath(path)
+    return path if isinstance(path, str) else Path(path).as_posix()
 
 
 def _valid_path(instance: FileConnector, attribute: object, path: str) -> None:

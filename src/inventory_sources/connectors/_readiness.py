@@ -27,7 +27,7 @@ __all__ = ["Sidecar", "judged", "look_again", "prove", "released", "sidecar_of"]
 
 _DIGESTS = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 _DIGEST_LINE = re.compile(r"([0-9A-Fa-f]+)(?:[ \t]+\*?(.+))?")
-_DIGEST_FILE_BYTES = 64 * 1024
+_SIDECAR_BYTES = 64 * 1024
 #: Times of one file in a listing and in a look may be told with different precision.
 _PRECISION = timedelta(seconds=1)
 
@@ -91,22 +91,22 @@ def released(
     if name is None:
         return None
     try:
-        sidecar = _sidecar(inbox, name, context)
-        if pick_up.checksum:
-            return evolve(sidecar, digest=_digest(inbox, name, candidate.name))
+        sidecar, data = _sidecar(inbox, name)
     except (SourceMissing, Truncated):  # or it is written just now
         raise InputIncomplete(f"{origin} waits for {shown(name)}") from None
+    if pick_up.checksum:
+        return evolve(sidecar, digest=_digest(data, inbox.file(name).origin, candidate.name))
     _must_be_fresh(sidecar, candidate, cursor, origin)
     return sidecar
 
 
-def sidecar_of(inbox: Inbox, name: str, pick_up: PickUp, context: FetchContext) -> Sidecar | None:
+def sidecar_of(inbox: Inbox, name: str, pick_up: PickUp) -> Sidecar | None:
     """What belongs to a file that was used before and is still there, where it is of that file alone."""
     sidecar = pick_up.sidecar(name)
     if sidecar is None or sidecar == pick_up.marker:
         return None
     with suppress(SourceMissing):
-        return _sidecar(inbox, sidecar, context)
+        return _sidecar(inbox, sidecar)[0]
     return None
 
 
@@ -124,8 +124,14 @@ def prove(payload: Payload, pick_up: PickUp, sidecar: Sidecar | None) -> Payload
     return _proven(payload, Proof.RENAMED) if pick_up.renamed else payload
 
 
-def _sidecar(inbox: Inbox, name: str, context: FetchContext) -> Sidecar:
-    return Sidecar(name, inbox.file(name).look(), inbox.sha256(inbox.path(name), context))
+def _sidecar(inbox: Inbox, name: str) -> tuple[Sidecar, bytes]:
+    file = inbox.file(name)
+    look, data = file.look(), bytearray()
+    for chunk in file.chunks():
+        data += chunk
+        if len(data) > _SIDECAR_BYTES:
+            raise InputIncomplete(f"{file.origin} is too large for a marker or a digest")
+    return Sidecar(name, look, hashlib.sha256(data).hexdigest()), bytes(data)
 
 
 def _proven(payload: Payload, proof: Proof) -> Payload:
@@ -147,13 +153,8 @@ def _must_be_fresh(marker: Sidecar, candidate: Candidate, cursor: PickUpCursor, 
         raise InputIncomplete(f"{origin} waits: {shown(marker.name)} is still that of an earlier upload")
 
 
-def _digest(inbox: Inbox, sidecar: str, name: str) -> str:
+def _digest(data: bytes, origin: str, name: str) -> str:
     """As ``sha256sum`` and its like print it, for one file or several, or alone."""
-    data = bytearray()
-    for chunk in inbox.file(sidecar).chunks():
-        data += chunk
-        if len(data) > _DIGEST_FILE_BYTES:
-            break
     lines = [line for line in data.decode("utf-8-sig", "replace").splitlines() if line.strip()]
     for line in lines:
         found = _DIGEST_LINE.fullmatch(line.strip())
@@ -161,7 +162,7 @@ def _digest(inbox: Inbox, sidecar: str, name: str) -> str:
         if found and told and re.split(r"[/\\]", told)[-1] == name and len(found[1]) in _DIGESTS:
             return found[1].lower()
     raise InputIncomplete(
-        f"{inbox.file(sidecar).origin} tells no digest of {shown(name)}",
+        f"{origin} tells no digest of {shown(name)}",
         guidance="It must hold the digest alone, or lines as sha256sum prints them. It is read again shortly.",
     )
 

@@ -139,8 +139,7 @@ class Taking:
         look = self.inbox.file(candidate.name).look()
         if self.inbox.sha256(self.inbox.path(candidate.name), self.context) != known:
             return False
-        sidecar = sidecar_of(self.inbox, candidate.name, self.pick_up, self.context)
-        self.again.append(TakenFile(candidate.name, look, known, sidecar))
+        self.again.append(TakenFile(candidate.name, look, known, sidecar_of(self.inbox, candidate.name, self.pick_up)))
         return True
 
     def _chosen(self, fresh: Sequence[Candidate]) -> Sequence[Candidate]:
