@@ -76,27 +76,31 @@ def judged(candidates: Iterable[Candidate], pick_up: PickUp, context: FetchConte
 
 
 def released(
-    inbox: Inbox, candidate: Candidate, pick_up: PickUp, cursor: PickUpCursor, context: FetchContext
+    inbox: Inbox, candidate: Candidate, now: Look, pick_up: PickUp, cursor: PickUpCursor, context: FetchContext
 ) -> Sidecar | None:
     """What shows that the file is whole and may be copied, where that is a file of its own.
 
+    :param now: how the file looks.
     :raises InputIncomplete: when nothing shows it yet.
     """
     origin = inbox.file(candidate.name).origin
     if pick_up.looks_apart is not None:
         known, since = PickUpMemo.read(context.memo).seen.get(candidate.name, ("", context.started_at))
         if known != candidate.version or context.started_at - since < pick_up.looks_apart:
-            raise InputIncomplete(f"{origin} has not looked the same for {pick_up.looks_apart} yet")
+            raise _not_ready(f"{origin} has not looked the same for {pick_up.looks_apart} yet")
     name = pick_up.sidecar(candidate.name)
     if name is None:
         return None
     try:
         sidecar, data = _sidecar(inbox, name)
     except (SourceMissing, Truncated):  # or it is written just now
-        raise InputIncomplete(f"{origin} waits for {shown(name)}") from None
+        raise _not_ready(f"{origin} waits for {shown(name)}") from None
     if pick_up.checksum:
         return evolve(sidecar, digest=_digest(data, inbox.file(name).origin, candidate.name))
-    _must_be_fresh(sidecar, candidate, cursor, origin)
+    _must_be_newer(sidecar, now, origin)
+    applied_before = candidate.name in cursor.files and cursor.files[candidate.name].version == candidate.version
+    if not applied_before and any(file.marker == sidecar.version for file in cursor.files.values()):
+        raise _not_ready(f"{origin} waits: {shown(name)} is still that of an earlier upload")
     return sidecar
 
 
@@ -117,7 +121,7 @@ def prove(payload: Payload, pick_up: PickUp, sidecar: Sidecar | None) -> Payload
     """
     if sidecar and sidecar.digest:
         if _digest_of(payload, _DIGESTS[len(sidecar.digest)]) != sidecar.digest:
-            raise InputIncomplete(f"{payload.origin} has another digest than {shown(sidecar.name)} says")
+            raise _not_ready(f"{payload.origin} has another digest than {shown(sidecar.name)} says")
         return _proven(payload, Proof.CHECKSUM)
     if sidecar:
         return _proven(payload, Proof.MARKER)
@@ -130,7 +134,7 @@ def _sidecar(inbox: Inbox, name: str) -> tuple[Sidecar, bytes]:
     for chunk in file.chunks():
         data += chunk
         if len(data) > _SIDECAR_BYTES:
-            raise InputIncomplete(f"{file.origin} is too large for a marker or a digest")
+            raise _not_ready(f"{file.origin} is too large for a marker or a digest")
     return Sidecar(name, look, hashlib.sha256(data).hexdigest()), bytes(data)
 
 
@@ -138,19 +142,22 @@ def _proven(payload: Payload, proof: Proof) -> Payload:
     return evolve(payload, evidence=payload.evidence.with_proof(proof))
 
 
-def _must_be_fresh(marker: Sidecar, candidate: Candidate, cursor: PickUpCursor, origin: str) -> None:
-    if marker.look.modified is None or candidate.look.modified is None:
+def _must_be_newer(marker: Sidecar, file: Look, origin: str) -> None:
+    if marker.look.modified is None or file.modified is None:
         raise FetchError(
             f"nothing tells whether {shown(marker.name)} is newer than {origin}",
             recovery=Recovery.STOP,
             guidance="The server tells no times; have the sender rename files, or send their checksums.",
         )
-    if marker.look.modified < candidate.look.modified:
-        raise InputIncomplete(f"{origin} is newer than its marker {shown(marker.name)}")
-    if candidate.name in cursor.files and cursor.files[candidate.name].version == candidate.version:
-        return
-    if any(file.marker == marker.version for file in cursor.files.values()):
-        raise InputIncomplete(f"{origin} waits: {shown(marker.name)} is still that of an earlier upload")
+    if marker.look.modified < file.modified:
+        raise _not_ready(f"{origin} is newer than its marker {shown(marker.name)}")
+
+
+def _not_ready(message: str) -> InputIncomplete:
+    return InputIncomplete(
+        message,
+        guidance="It is looked at again shortly; if it stays so, compare pick_up with what the sender does.",
+    )
 
 
 def _digest(data: bytes, origin: str, name: str) -> str:

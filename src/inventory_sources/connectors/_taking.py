@@ -12,7 +12,7 @@ from inventory_sources.connectors._choosing import Candidate, matching, named
 from inventory_sources.connectors._copying import FileTime, copy_file
 from inventory_sources.connectors._inbox import shown
 from inventory_sources.connectors._readiness import judged, look_again, prove, released, sidecar_of
-from inventory_sources.connectors._remembered import AppliedFile, PickUpCursor
+from inventory_sources.connectors._remembered import AppliedFile, Key, PickUpCursor
 from inventory_sources.errors import FetchError, InputIncomplete, Recovery, SourceMissing
 
 if TYPE_CHECKING:
@@ -146,13 +146,17 @@ class Taking:
         if self.pick_up.take == "each":
             return fresh[:1]
         if self.pick_up.take == "newest":
-            same_order = self.cursor.order == self.pick_up.order and self.cursor.last is not None
-            return [file for file in fresh[-1:] if not same_order or self.cursor.last <= file.key]  # type: ignore[operator]
+            last = self._last()
+            return [file for file in fresh[-1:] if last is None or last <= file.key]
         return fresh
+
+    def _last(self) -> Key | None:
+        """The newest file applied, if it was so by the order that is declared now."""
+        return self.cursor.last if self.cursor.order == self.pick_up.order else None
 
     def _copy(self, candidate: Candidate) -> Payload:
         before = look_again(self.inbox, candidate)
-        sidecar = released(self.inbox, candidate, self.pick_up, self.cursor, self.context)
+        sidecar = released(self.inbox, candidate, before, self.pick_up, self.cursor, self.context)
         # Noted before the copy: a file that is too large is one that cannot be used, too.
         self.used.append(TakenFile(candidate.name, before, None, sidecar))
         file = self.inbox.file(candidate.name)
@@ -183,9 +187,7 @@ class Taking:
         for candidate, used in zip(chosen, self.used, strict=True):
             marker = used.sidecar.version if self.pick_up.marker and used.sidecar else None
             files[candidate.name] = AppliedFile(candidate.version, used.sha256 or "", marker)
-        last, modified = chosen[-1].key, [used.look.modified for used in self.used if used.look.modified]
-        if self.cursor.last is not None and self.cursor.order == self.pick_up.order:
-            last = max(last, self.cursor.last)
-        if self.cursor.modified is not None:
-            modified.append(self.cursor.modified)
-        self.context.next_cursor = str(PickUpCursor(files, self.pick_up.order, last, max(modified, default=None)))
+        last = max(chosen[-1].key, self._last() or chosen[-1].key)
+        times = (self.cursor.modified, *(used.look.modified for used in self.used))
+        modified = max((moment for moment in times if moment is not None), default=None)
+        self.context.next_cursor = str(PickUpCursor(files, self.pick_up.order, last, modified))
