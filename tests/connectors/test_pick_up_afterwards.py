@@ -122,6 +122,19 @@ def test_a_missing_folder_is_named_and_the_file_stays(desk: Desk) -> None:
     assert warning.startswith("1 files that were used are still there, first 'a.csv'")
 
 
+@pytest.mark.parametrize("desk", ["local", "sftp"], indirect=True)
+def test_a_name_that_is_no_text_is_handed_back_as_it_is(desk: Desk) -> None:
+    name = os.fsdecode(b"stock\xff.csv")
+    desk.upload(name, "x")
+    connector = desk.connector("*.csv", take="each", afterwards="move")
+    (payload,) = desk.copy(connector)
+    assert payload.origin.endswith("/stock\\udcff.csv")
+    desk.commit()
+    assert desk.names() == [f"done/{STAMP}_{name}"]
+    assert desk.cursor is not None
+    assert desk.cursor.isascii()
+
+
 # Killed in between
 
 
