@@ -236,6 +236,59 @@ def test_what_an_ods_cell_says_is_taken_from_the_right_place(read):
     assert found.damaged == [(5, "cell_type")]
 
 
+def _ods_outcome(data: bytes) -> object:
+    try:
+        decoder = SpreadsheetDecoder(identifiers=())
+        batches = list(decoder.decode(Payload("stock", data), DecodeContext()))
+    except InventorySourcesError as error:
+        return type(error)
+    rows = [(place.number, row) for batch in batches for place, row in batch.records()]
+    return rows, [(found.place.number, found.reason) for batch in batches for found in batch.damaged.kept]
+
+
+def _twice(kind: str, own: str, text: str) -> bytes:
+    spaces = 'xmlns:calcext="urn:c"'
+    return (
+        f'<table:table-cell office:value-type="{kind}"{own} calcext:value-type="{kind}" {spaces}>'
+        f"<text:p>{text}</text:p></table:table-cell>"
+    ).encode()
+
+
+ODS_ROWS = (
+    ods_row(("A", 1.0)),
+    ods_row(("B", None)),
+    ods_row((None, 2.5)),
+    ods_row((None, None)),
+    ods_row((None, None, "wide")),
+    ods_row(("#N/A", "a & b")),
+    ods_row(
+        (b'<table:table-cell office:value-type="float" office:value="0"><text:p>#DIV/0!</text:p></table:table-cell>',)
+    ),
+    ods_row(
+        (b'<table:table-cell office:value-type="float" office:value="1e9999"><text:p>1</text:p></table:table-cell>',)
+    ),
+    ods_row((_twice("float", ' office:value="7"', "7"), _twice("error", "", "Err:502"))),
+    ods_row(("C", 3.0), ' table:number-rows-repeated="2"'),
+    ods_row(("D",), ' xmlns:table="urn:another"'),
+    ods_row((b'<table:table-cell calcext:value-type="string" office:value-type="string"/>',)),
+    ods_row((b"<table:table-cell><table:table-row/></table:table-cell>",)),
+    f"<!-- {ods_row(('E', 1.0))} -->",
+    f"<![CDATA[ {ods_row(('F', 1.0))} ]]>",
+    f"<?rows {ods_row(('G', 1.0))}?>",
+    "<?rows?>",
+    ods_row(("\x01",)),
+    "<table:table-row>",
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(ODS_ROWS[:10]) | st.sampled_from(ODS_ROWS), max_size=8))
+def test_rows_of_ods_that_need_no_parser_are_read_as_the_parser_reads_them(rows):
+    body = "".join([ods_row(("sku", "qty")), *rows, ods_row(("Z", 9.0))])
+    # With a comment in it a document is the parser's altogether.
+    assert _ods_outcome(ods_of(body)) == _ods_outcome(ods_of(body, before="<!-- -->"))
+
+
 def test_repetitions_of_ods_are_rows_and_cells_of_their_own(read):
     body = ods_row(("sku", "qty")) + ods_row(("A", 1.0), ' table:number-rows-repeated="2"')
     body += '<table:table-row table:number-rows-repeated="2"><table:table-cell table:number-columns-repeated="9"/>'

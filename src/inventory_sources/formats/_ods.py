@@ -12,11 +12,13 @@ from attrs import define, field
 from inventory_sources._zip import ZipArchive
 from inventory_sources.errors import InputTooLarge, StructureInvalid
 from inventory_sources.formats._cells import CELL_ERROR, SheetRow
+from inventory_sources.formats._ods_plain import PlainRows
 
 __all__ = ["OdsSheet"]
 
 _NAMESPACES = "urn:oasis:names:tc:opendocument:xmlns:"
 _TABLE, _OFFICE, _TEXT = (f"{_NAMESPACES}{name}:1.0 " for name in ("table", "office", "text"))
+_PLAIN: dict[str | None, str] = {None: "utf-8", "table": _TABLE[:-1], "office": _OFFICE[:-1], "text": _TEXT[:-1]}
 _CELLS = (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell")
 _ROW, _SHEET, _PARAGRAPH = f"{_TABLE}table-row", f"{_TABLE}table", f"{_TEXT}p"
 _NUMBERS = ("float", "percentage", "currency")
@@ -42,6 +44,7 @@ class OdsSheet:
     _text: list[str] = field(factory=list)
     _chars: int = 0
     _skipped: int = 0
+    _plain: PlainRows = field(factory=lambda: PlainRows(_PLAIN))
 
     def rows(self) -> Iterator[SheetRow]:
         """Each row that is not empty, with its number.
@@ -55,9 +58,13 @@ class OdsSheet:
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._take_text
         parser.StartDoctypeDeclHandler = self._refuse_doctype
+        parser.XmlDeclHandler = self._take_encoding
+        parser.StartNamespaceDeclHandler = self._take_namespace
+        parser.ProcessingInstructionHandler = self._take_plain
+        self._plain.declared[None] = "utf-8"
         fed = 0
         try:
-            for piece in self.parts.pieces("content.xml"):
+            for piece in self._plain.taken_from(self.parts.pieces("content.xml")):
                 for at in range(0, len(piece), 1 << 16):
                     data = piece[at : at + (1 << 16)]
                     fed += len(data)
@@ -76,6 +83,28 @@ class OdsSheet:
 
     def _refuse_doctype(self, *_: object) -> None:
         raise StructureInvalid("the workbook's content declares a document type")
+
+    def _take_encoding(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        self._plain.declared[None] = (encoding or "utf-8").lower()
+
+    def _take_namespace(self, prefix: str | None, uri: str | None) -> None:
+        # Below the root element a prefix may mean another thing, and only there.
+        self._plain.declared[prefix or ""] = "" if self._depth else uri or ""
+
+    def _take_plain(self, *_: str) -> None:
+        """Takes in the rows that stood where this instruction is, if it is one of ours."""
+        for row in self._plain.runs.popleft() if self._plain.runs else ():
+            if not self._inside:
+                return
+            if self._cell is not None:
+                raise StructureInvalid("the workbook's content has a table in a cell")
+            self._number += 1
+            while row and row[-1] == "":
+                row.pop()
+            if len(row) > _MOST_COLUMNS or (row and self._number > _MOST_ROWS):
+                raise InputTooLarge(f"row {self._number} has more columns, or stands further, than a spreadsheet's can")
+            if row:
+                self._rows.append((self._number, row))
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
