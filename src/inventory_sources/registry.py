@@ -32,6 +32,7 @@ _STANDARD: dict[str, dict[str, str]] = {
     "decoder": {
         "csv": "inventory_sources.formats:CsvDecoder",
         "edifact_invrpt": "inventory_sources.formats:EdifactInventoryDecoder",
+        "fixed_width": "inventory_sources.formats:FixedWidthDecoder",
         "gs1_xml": "inventory_sources.formats:Gs1InventoryDecoder",
         "json": "inventory_sources.formats:JsonDecoder",
         "jsonl": "inventory_sources.formats:JsonLinesDecoder",

@@ -100,7 +100,8 @@ def test_without_padding_the_padded_reading_is_that_of_the_csv_module(text, deli
     assert outcome(padded) == outcome(strict(text, delimiter, quote))
 
 
-cells = st.text('ab,; "\n\r', max_size=5).map(lambda cell: cell.strip(" "))
+# A cell of several lines with delimiters is taken for rows that stray quotes swallowed.
+cells = (st.text('ab,; "', max_size=5) | st.text('ab; "\n\r', max_size=5)).map(lambda cell: cell.strip(" "))
 blanks = st.sampled_from(["", " ", "  ", "\t"])
 
 
@@ -214,14 +215,14 @@ def test_totals_prove_the_end_and_are_no_row(read, columns):
         ("l,4,", "l,5,", Truncated, "5 records were declared, but 4 came"),
         ("B-2,12.50\n", "", Truncated, "4 records were declared, but 3 came"),
         ("16.5\n", "16.51\n", StructureInvalid, "line 6: the sum is declared as 16.51, but the rows add up to 16.5 "),
-        ("16.5\n", "16.50000000001\n", StructureInvalid, "line 6: the sum in cell 3, '16.50000000001', is no plain"),
-        ("l,4,", "l,four,", StructureInvalid, "line 6: the count in cell 2, 'four', is no plain number"),
-        ("l,4,16.5", "l", StructureInvalid, "line 6: the count in cell 2, '', is no plain number"),
+        ("16.5\n", "16.50000000001\n", StructureInvalid, "line 6: the sum, '16.50000000001', is no plain"),
+        ("l,4,", "l,four,", StructureInvalid, "line 6: the count, 'four', is no plain number"),
+        ("l,4,16.5", "l", StructureInvalid, "line 6: the count, '', is no plain number"),
         ("A-1,5", 'A-1,"1,250"', StructureInvalid, "line 2: '1,250' is no plain number"),
         ("A-1,5", "A-1,1e3", StructureInvalid, "line 2: '1e3' is no plain number"),
         ("16.5\n", "16.5\nD,1\n", StructureInvalid, "line 7 follows line 6, which begins with 'TOTAL'"),
         ("16.5\n", "16.5\nTOTAL,4,16.5\n", StructureInvalid, "line 7 follows line 6"),
-        ("C,-1", "TOTAL-1,1", StructureInvalid, "line 5: the sum in cell 3"),
+        ("C,-1", "TOTAL-1,1", StructureInvalid, "line 5: the sum,"),
         ("TOTAL", "Total", InputIncomplete, "no record begins with 'TOTAL'"),
     ],
 )
@@ -274,11 +275,11 @@ def test_totals_cost_only_their_own_block_the_fast_path(read, monkeypatch):
     monkeypatch.setattr(_csv_reading.CsvReading, "_slow_batch", lambda self: asked.append(1) or slow(self))
     rows = [f"S{n:04d}" for n in range(1000)]
     body = "".join(f"{sku},0.1\n" for sku in rows)
-    found = read(TOTALS, ("sku,quantity\n" + body + "TOTAL,1000,100\n").encode(), "sku")
-    assert cells_of(found) == [(sku,) for sku in rows]
+    found = read(TOTALS, ("sku,quantity\n" + body + "TOTAL,1000,100\n").encode(), "sku", "quantity")
+    assert cells_of(found) == [(sku, "0.1") for sku in rows]
     assert len(asked) <= 2
     with pytest.raises(StructureInvalid, match="line 1003 follows line 1002"):
-        read(TOTALS, ("sku,quantity\n" + body + "TOTAL,1000,100\n" + body).encode(), "sku")
+        read(TOTALS, ("sku,quantity\n" + body + "TOTAL,1000,100\n" + body).encode(), "sku", "quantity")
 
 
 def test_large_sums_are_exact(read):

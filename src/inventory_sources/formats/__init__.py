@@ -2,6 +2,7 @@
 
 from inventory_sources.formats._csv import CsvDecoder
 from inventory_sources.formats._edifact import EdifactInventoryDecoder
+from inventory_sources.formats._fixed_width import FixedWidthDecoder, FixedWidthTrailer
 from inventory_sources.formats._format_hint import FormatHint, suggest_format
 from inventory_sources.formats._gs1 import Gs1InventoryDecoder
 from inventory_sources.formats._json import JsonDecoder, JsonLinesDecoder
@@ -13,6 +14,8 @@ from inventory_sources.formats._xml import XmlDecoder
 __all__ = [
     "CsvDecoder",
     "EdifactInventoryDecoder",
+    "FixedWidthDecoder",
+    "FixedWidthTrailer",
     "FormatHint",
     "Gs1InventoryDecoder",
     "JsonDecoder",

@@ -7,7 +7,7 @@ quote inside them doubled, and line ends of LF, CRLF or CR.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from attrs import Attribute, converters, field, frozen, validators
@@ -15,7 +15,7 @@ from attrs import Attribute, converters, field, frozen, validators
 from inventory_sources.batch import RawBatch
 from inventory_sources.errors import ConfigurationError, DecodeError
 from inventory_sources.formats._csv_padded import PaddedRows
-from inventory_sources.formats._headings import check_headings
+from inventory_sources.formats._headings import check_headings, texts
 from inventory_sources.formats._text import check_encoding
 from inventory_sources.formats._trailer import Trailer, check_starts
 from inventory_sources.headings import fold
@@ -30,12 +30,6 @@ def _check_mark(_instance: object, attribute: Attribute[Any], value: str | None)
         return
     if not isinstance(value, str) or len(value) != 1 or value.isalnum() or value in "\r\n\0":
         raise ConfigurationError(f"the {attribute.name} {value!r} is not one character that can stand between cells")
-
-
-def _names(value: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(value, str):
-        raise ConfigurationError(f"several texts are expected, not the one text {value!r}")
-    return tuple(value)
 
 
 def _check_heading_row(_instance: object, _attribute: Attribute[Any], value: object) -> None:
@@ -74,7 +68,7 @@ class CsvDecoder:
     delimiter: str = field(default=",", validator=_check_mark)
     encoding: str = field(default="utf-8-sig", validator=check_encoding)
     quote: str | None = field(default='"', validator=_check_mark)
-    headings: tuple[str, ...] | None = field(default=None, converter=converters.optional(_names))
+    headings: tuple[str, ...] | None = field(default=None, converter=converters.optional(texts))
     final_newline: Literal["required", "optional"] = field(
         default="required", validator=validators.in_(("required", "optional"))
     )
@@ -85,9 +79,9 @@ class CsvDecoder:
         default="refuse", validator=validators.in_(("refuse", "skip")), kw_only=True
     )
     skip_rows_starting: tuple[str, ...] = field(
-        default=(), converter=_names, validator=validators.deep_iterable(check_starts), kw_only=True
+        default=(), converter=texts, validator=validators.deep_iterable(check_starts), kw_only=True
     )
-    fill_down: tuple[str, ...] = field(default=(), converter=_names, kw_only=True)
+    fill_down: tuple[str, ...] = field(default=(), converter=texts, kw_only=True)
     trailer: Trailer | None = field(
         default=None, validator=validators.optional(validators.instance_of(Trailer)), kw_only=True
     )

@@ -27,6 +27,7 @@ from inventory_sources.formats._fill_down import FillDown
 from inventory_sources.formats._headings import check_headings, likely_delimiter
 from inventory_sources.formats._lines import Lines
 from inventory_sources.formats._mojibake import mojibake
+from inventory_sources.formats._row_cells import RowCells
 from inventory_sources.formats._tally import Damage, Tally, selected
 from inventory_sources.formats._text import BLOCK_BYTES, Block, Codec, blocks, resolve, without_cut_character
 from inventory_sources.formats._trailer import Ending
@@ -43,34 +44,6 @@ __all__ = ["CsvReading"]
 _BATCH_ROWS = 50_000
 #: Lines at the front of a file that tell what its columns are like.
 _SAMPLE_LINES = 100
-
-
-@define
-class _Cells:
-    """Gives the complete cells of a row, which were not kept, by reading the row again.
-
-    :param spans: first line, byte offset and length of each block that the rows begin in.
-    """
-
-    decoder: CsvDecoder
-    payload: Payload
-    codec: Codec
-    headings: tuple[str, ...]
-    spans: list[tuple[int, int, int]]
-    _starts: dict[int, Sequence[int]] = field(factory=dict)
-
-    def __call__(self, number: int) -> dict[str, str | None]:
-        with self.payload.open() as stream:
-            stream.seek(self._offset(number, stream))
-            lines = io.TextIOWrapper(stream, self.codec.name, newline="")
-            return _named(self.headings, next(self.decoder.rows(lines)))
-
-    def _offset(self, number: int, stream: BinaryIO) -> int:
-        first, start, size = max(span for span in self.spans if span[0] <= number)
-        if first not in self._starts:
-            stream.seek(start)
-            self._starts[first] = Block(start, stream.read(size), self.codec).line_starts()
-        return self._starts[first][number - first]
 
 
 def _named(headings: Sequence[str], row: Sequence[str]) -> dict[str, str | None]:
@@ -324,6 +297,7 @@ class CsvReading:
             self._reject(Damage(number, "row_blank", f"line {number} is empty", "Remove the empty line."))
         self._blank_from = None
 
-    def _cells(self, touched: Sequence[tuple[int, Block]]) -> _Cells:
+    def _cells(self, touched: Sequence[tuple[int, Block]]) -> RowCells:
+        decoder, headings = self.decoder, self._headings  # a batch must not hold on to the blocks of this reading
         spans = [(first, block.start, len(block.data)) for first, block in touched]
-        return _Cells(self.decoder, self.payload, self._codec, self._headings, spans)
+        return RowCells(lambda lines: _named(headings, next(decoder.rows(lines))), self.payload, self._codec, spans)

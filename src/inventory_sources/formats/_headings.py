@@ -5,15 +5,25 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 
-from inventory_sources.errors import HeadingInvalid, InputTooLarge
+from inventory_sources.errors import ConfigurationError, HeadingInvalid, InputTooLarge
 
-__all__ = ["DELIMITERS", "check_headings", "fold", "likely_delimiter"]
+__all__ = ["DELIMITERS", "check_headings", "fold", "likely_delimiter", "texts"]
 
 #: What a table is delimited by when it is not the declared character, likeliest first.
 DELIMITERS = (",", ";", "\t", "|")
 
 _MOST_HEADINGS = 16_384
 _FOLDED = str.maketrans("", "", " _-\u00a0")
+
+
+def texts(value: Sequence[str]) -> tuple[str, ...]:
+    """Several texts (an attrs converter); a single one is no list of its letters.
+
+    :raises ConfigurationError: for one.
+    """
+    if isinstance(value, str):
+        raise ConfigurationError(f"several texts are expected, not the one text {value!r}")
+    return tuple(value)
 
 
 def fold(heading: str) -> str:

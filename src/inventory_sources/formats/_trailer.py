@@ -137,7 +137,7 @@ def _plain(row: Sequence[str], place: int, pattern: str, what: str) -> str:
     text = row[place - 1].strip(" \t") if place <= len(row) else ""
     if not re.fullmatch(pattern, text):
         raise StructureInvalid(
-            f"{what} in cell {place}, {text!r}, is no plain number",
-            guidance="Declare the cell that holds it; digits alone can be read, with a point before decimals.",
+            f"{what}, {text!r}, is no plain number",
+            guidance="Declare the place that holds it; digits can be read, with a point before decimals.",
         )
     return text
