@@ -272,6 +272,7 @@ ODS_ROWS = (
     ods_row(("D",), ' xmlns:table="urn:another"'),
     ods_row((b'<table:table-cell calcext:value-type="string" office:value-type="string"/>',)),
     ods_row((b"<table:table-cell><table:table-row/></table:table-cell>",)),
+    ods_row((_twice("string", "", "undeclared").replace(b' xmlns:calcext="urn:c"', b""),)),
     f"<!-- {ods_row(('E', 1.0))} -->",
     f"<![CDATA[ {ods_row(('F', 1.0))} ]]>",
     f"<?rows {ods_row(('G', 1.0))}?>",
