@@ -8,8 +8,8 @@ import traceback
 
 import pytest
 
+from inventory_sources._http._wire import Connection, Exchange
 from inventory_sources._url import WebAddress
-from inventory_sources._wire import Exchange
 from inventory_sources.connectors import HttpConnector, HttpRequest
 from inventory_sources.errors import ConfigurationError, InventorySourcesError
 from inventory_sources.protocols.connector import FetchContext
@@ -135,7 +135,7 @@ def test_a_token_that_http_cannot_send_is_not_shown(context: FetchContext) -> No
     ours, theirs = socket.socketpair()
     url = WebAddress.parse("https://erp.example/")
     with ours, theirs, pytest.raises(ConfigurationError) as caught:
-        Exchange(ours, url, {"Authorization": token}, lambda: 1.0)
+        Exchange(Connection(ours), url, {"Authorization": token}, lambda: 1.0)
     assert shown(whole_story(caught.value)) == []
 
 

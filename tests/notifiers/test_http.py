@@ -102,7 +102,7 @@ def test_a_server_that_drips_its_answer_does_not_hold_the_sender():
     slow = Response(b"x" * 1000, drip=Drip(size=1, interval=0.2, head=True))
     with (
         ScriptedHttpServer([slow]) as server,
-        pytest.raises(NotifyError, match=r"not taken: http://[0-9.:]+/ did not answer within 1 s"),
+        pytest.raises(NotifyError, match=r"not taken: the answer of http://[0-9.:]+/ did not arrive whole within 1 s"),
     ):
         HttpNotifier(server.url, allow_private=LOOPBACK, timeout=1.0).notify(sample_notification())
 

@@ -132,7 +132,7 @@ class FtpSession:
         return features
 
     def _verified(self, connection: socket.socket, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
-        from inventory_sources._wire import verified
+        from inventory_sources._tls import verified
 
         context = self._tls or self._server.tls()
         return verified(connection, self._server.host, context, self._wait, session=session, end_signed=True)

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
+from inventory_sources._http import (
+    Dialling,
+    HttpClient,
+    HttpLimits,
+    HttpRequest,
+    check_header_names,
+    check_header_values,
+    patience,
+    read_date,
+    refusal,
+    shown_url,
+)
 from inventory_sources._url import WebAddress
-from inventory_sources.connectors._answers import read_date, refusal
-from inventory_sources.connectors._coding import ACCEPTED, capped, decoded
 from inventory_sources.connectors._unpacking import Unpack, unpacked, unpacked_head
-from inventory_sources.errors import ConfigurationError, FetchError, FetchTimeout, InputTooLarge, Recovery
-from inventory_sources.netguard import dial, networks, system_resolver
+from inventory_sources.errors import ConfigurationError, FetchError, Recovery
+from inventory_sources.netguard import networks, system_resolver
 from inventory_sources.payload import Payload
 from inventory_sources.protocols.connector import Head
 from inventory_sources.secrets import Secret
-from inventory_sources.spool import read_head, spool
+from inventory_sources.spool import read_head
 
 if TYPE_CHECKING:
-    import socket
     import ssl
 
-    from inventory_sources._wire import Exchange
+    from inventory_sources._http import Incoming
     from inventory_sources.protocols.connector import FetchContext, Fetched
 
 __all__ = ["HttpConnector", "HttpRequest", "HttpResponse", "HttpTime"]
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[!-~](?:[ \t!-~]*[!-~])?")
-_OURS = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding"})
 
 
 class HttpTime(Enum):
@@ -46,25 +50,6 @@ class HttpTime(Enum):
     FETCH = "fetch"
     LAST_MODIFIED = "last-modified"
     DATE = "date"
-
-
-def _shown_url(url: str) -> str:
-    try:
-        return repr(WebAddress.parse(url).origin)
-    except ConfigurationError:
-        return "<not a URL>"
-
-
-@frozen
-class HttpRequest:
-    """What is asked for.
-
-    :param url: as in :class:`HttpConnector`, with the query that is really sent.
-    :param headers: all but those that HTTP itself needs; their values are never shown.
-    """
-
-    url: str = field(repr=_shown_url)
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
 
 
 @frozen
@@ -133,7 +118,7 @@ class HttpConnector:
     :raises ConfigurationError: when one of these cannot be used.
     """
 
-    url: str = field(kw_only=False, repr=_shown_url, validator=_valid_url)
+    url: str = field(kw_only=False, repr=shown_url, validator=_valid_url)
     token: Secret | None = None
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     secret_headers: Mapping[str, Secret] = field(factory=dict)
@@ -158,8 +143,8 @@ class HttpConnector:
         names = ["authorization"] * bool(self.token) + [n.lower() for n in (*self.headers, *self.secret_headers)]
         if len(set(names)) < len(names):
             raise ConfigurationError("a header is given twice")
-        _check_names((*self.headers, *self.secret_headers))
-        _check_values(self.headers)
+        check_header_names((*self.headers, *self.secret_headers))
+        check_header_values(self.headers)
 
     def fetch(self, context: FetchContext) -> Iterator[Fetched]:
         """Yields what :meth:`payloads` makes of the answer.
@@ -175,11 +160,12 @@ class HttpConnector:
         """
         if self.unpack:
             return unpacked_head(self.get(self.request(context), context).payload, self.unpack, context)
-        with self._exchange(self.request(context), context) as (exchange, origin):
-            data, complete = read_head(self._chunks(exchange, origin))
-            coded = exchange.headers.get("content-encoding")
-            size = None if coded else exchange.declared_size
-            return Head(origin, data, complete, exchange.headers.get("content-type"), len(data) if complete else size)
+        with self._open(self.request(context), context) as (_, incoming):
+            data, complete = read_head(incoming.chunks)
+            coded = incoming.headers.get("content-encoding")
+            size = None if coded else incoming.exchange.declared_size
+            media_type = incoming.headers.get("content-type")
+            return Head(incoming.origin, data, complete, media_type, len(data) if complete else size)
 
     def request(self, context: FetchContext) -> HttpRequest:
         """What to ask for; override to add a header or a parameter that depends on the sync."""
@@ -212,71 +198,32 @@ class HttpConnector:
 
         :raises FetchError: when it cannot be had whole, and for every status but 200, 203 and 204.
         """
-        with self._exchange(request, context) as (exchange, origin):
-            as_of = self._observed(exchange, origin)
-            chunks = self._chunks(exchange, origin)
-            spooled = spool(chunks, context, origin=origin, max_bytes=self.max_decoded_bytes)
-            payload = Payload(
-                origin,
-                spooled.path,
-                as_of,
-                exchange.evidence,
-                exchange.headers.get("content-type"),
-                spooled.size,
-                spooled.sha256,
-            )
-            return HttpResponse(exchange.status, exchange.headers, payload)
+        with self._open(request, context) as (client, incoming):
+            as_of = self._observed(incoming.headers, incoming.origin)
+            payload = evolve(client.download(incoming, context), as_of=as_of)
+            return HttpResponse(incoming.status, incoming.headers, payload)
 
     @contextmanager
-    def _exchange(self, request: HttpRequest, context: FetchContext) -> Iterator[tuple[Exchange, str]]:
-        from inventory_sources._wire import Exchange
-
-        url = WebAddress.parse(request.url)
-        headers = _complete_headers(request.headers, url)
-        wait = self._patience(context)
-        with closing(self._connect(url, wait)) as connection:
-            exchange = Exchange(connection, url, headers, wait)
-            refused = refusal(exchange.status, exchange.headers, url.origin, context.clock.now())
+    def _open(self, request: HttpRequest, context: FetchContext) -> Iterator[tuple[HttpClient, Incoming]]:
+        limits = HttpLimits(
+            timeout=self.timeout,
+            deadline=self.deadline,
+            max_bytes=self.max_bytes,
+            max_decoded_bytes=self.max_decoded_bytes,
+            max_ratio=self.max_ratio,
+        )
+        dialling = Dialling(allow_private=self.allow_private, resolver=self.resolve, tls=self.tls)
+        wait = patience(limits, context.clock, context)
+        with HttpClient(limits, wait, dialling) as client, client.open(request) as incoming:
+            refused = refusal(incoming.status, incoming.headers, incoming.origin, context.clock.now())
             if refused:
                 raise refused
-            yield exchange, url.origin
+            yield client, incoming
 
-    def _connect(self, url: WebAddress, wait: Callable[[], float]) -> socket.socket:
-        allowed = networks(self.allow_private)
-        connection = dial(url.host, url.port, wait, allowed=allowed, resolver=self.resolve)
-        if url.scheme == "http":
-            return connection
-        from inventory_sources._wire import verified
-
-        try:
-            return verified(connection, url.host, self.tls(), wait)
-        except BaseException:
-            connection.close()
-            raise
-
-    def _patience(self, context: FetchContext) -> Callable[[], float]:
-        end = context.clock.monotonic() + self.deadline
-
-        def wait() -> float:
-            context.checkpoint()
-            left = end - context.clock.monotonic()
-            if left <= 0:
-                raise FetchTimeout(f"the answer did not arrive whole within {self.deadline:g} s")
-            return min(self.timeout, left, context.remaining())
-
-        return wait
-
-    def _chunks(self, exchange: Exchange, origin: str) -> Iterator[bytes]:
-        if (exchange.declared_size or 0) > self.max_bytes:
-            raise InputTooLarge(f"{origin} sends {exchange.declared_size} bytes, more than {self.max_bytes}")
-        sent = capped(exchange.body(), self.max_bytes, origin)
-        coding = exchange.headers.get("content-encoding", "")
-        return decoded(sent, coding, max_ratio=self.max_ratio, origin=origin)
-
-    def _observed(self, exchange: Exchange, origin: str) -> datetime | None:
+    def _observed(self, headers: Mapping[str, str], origin: str) -> datetime | None:
         if self.as_of is HttpTime.FETCH:
             return None
-        moment = read_date(exchange.headers.get(self.as_of.value, ""))
+        moment = read_date(headers.get(self.as_of.value, ""))
         if moment is None:
             raise FetchError(
                 f"{origin} has no readable {self.as_of.value} header, which is declared as the time of its stock",
@@ -284,25 +231,3 @@ class HttpConnector:
                 guidance="Declare as_of='fetch', or have the server send the header.",
             )
         return moment
-
-
-def _complete_headers(headers: Mapping[str, str], url: WebAddress) -> dict[str, str]:
-    _check_names(headers)
-    _check_values(headers)
-    given = {name.lower() for name in headers}
-    # A stale copy from a cache on the way would pass for the stock of this moment.
-    defaults = {"Accept": "*/*", "Cache-Control": "no-cache", "User-Agent": "inventory-sources"}
-    ours = {"Host": url.authority, "Connection": "close", "Accept-Encoding": ACCEPTED}
-    return {**ours, **{name: value for name, value in defaults.items() if name.lower() not in given}, **headers}
-
-
-def _check_names(names: Iterable[str]) -> None:
-    for name in names:
-        if not _HEADER_NAME.fullmatch(name) or name.lower() in _OURS:
-            raise ConfigurationError(f"a header cannot be named {name[:40]!r}")
-
-
-def _check_values(headers: Mapping[str, str]) -> None:
-    for name, value in headers.items():
-        if not _HEADER_VALUE.fullmatch(value):
-            raise ConfigurationError(f"the value of header {name!r} is empty, not ASCII, or has control characters")

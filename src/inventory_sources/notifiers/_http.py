@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from inventory_sources._http import Dialling, HttpClient, HttpLimits, HttpRequest, patience, shown_url
 from inventory_sources._url import WebAddress
-from inventory_sources.errors import ConfigurationError, FetchTimeout, InventorySourcesError, NotifyError
-from inventory_sources.netguard import dial, networks
+from inventory_sources.clock import SystemClock
+from inventory_sources.errors import ConfigurationError, InventorySourcesError, NotifyError
+from inventory_sources.netguard import networks
 from inventory_sources.notifiers._document import document
 from inventory_sources.protocols.notifier import Notification
 from inventory_sources.secrets import Secret
 
 if TYPE_CHECKING:
-    import socket
     import ssl
 
 __all__ = ["HttpNotifier"]
-
-
-def _shown(url: str) -> str:
-    return repr(WebAddress.parse(url).origin)
 
 
 @frozen(kw_only=True)
@@ -45,7 +39,7 @@ class HttpNotifier:
     :raises ConfigurationError: when one of these cannot be used.
     """
 
-    url: str = field(kw_only=False, repr=_shown)
+    url: str = field(kw_only=False, repr=shown_url)
     token: Secret | None = None
     timeout: float = 10.0
     allow_private: tuple[str, ...] = field(default=(), converter=tuple)
@@ -65,52 +59,26 @@ class HttpNotifier:
         """
         url = WebAddress.parse(self.url)
         try:
-            status = self._post(url, notification)
+            status = self._post(notification)
         except InventorySourcesError as error:
             raise NotifyError(f"notification not taken: {error.message}", guidance=error.guidance) from None
         if not 200 <= status < 300:
             raise NotifyError(f"notification not taken: {url.origin} answered with HTTP {status}")
 
-    def _post(self, url: WebAddress, notification: Notification) -> int:
-        from inventory_sources._wire import Exchange
-
+    def _post(self, notification: Notification) -> int:
+        limits = HttpLimits(timeout=self.timeout, deadline=self.timeout)
+        dialling = Dialling(allow_private=self.allow_private, tls=self._verification)
         content = json.dumps(document(notification)).encode("ascii")
-        wait = self._patience(url)
-        with closing(self._connect(url, wait)) as connection:
-            return Exchange(connection, url, self._headers(url, notification, content), wait, content).status
+        request = HttpRequest(self.url, self._headers(notification), "POST", content)
+        wait = patience(limits, SystemClock(), what=f"the answer of {WebAddress.parse(self.url).origin}")
+        with HttpClient(limits, wait, dialling) as client, client.open(request) as incoming:
+            return incoming.status
 
-    def _headers(self, url: WebAddress, notification: Notification, content: bytes) -> dict[str, str]:
-        headers = {
-            "Host": url.authority,
-            "Connection": "close",
-            "Content-Type": "application/json",
-            "Content-Length": str(len(content)),
-            "Idempotency-Key": notification.id,
-            "User-Agent": "inventory-sources",
-        }
-        return headers if self.token is None else {**headers, "Authorization": f"Bearer {self.token.reveal()}"}
-
-    def _connect(self, url: WebAddress, wait: Callable[[], float]) -> socket.socket:
-        connection = dial(url.host, url.port, wait, allowed=networks(self.allow_private))
-        if url.scheme == "http":
-            return connection
+    def _verification(self) -> ssl.SSLContext:
         import ssl
 
-        from inventory_sources._wire import verified
+        return self.tls or ssl.create_default_context()
 
-        try:
-            return verified(connection, url.host, self.tls or ssl.create_default_context(), wait)
-        except BaseException:
-            connection.close()
-            raise
-
-    def _patience(self, url: WebAddress) -> Callable[[], float]:
-        end = time.monotonic() + self.timeout
-
-        def wait() -> float:
-            left = end - time.monotonic()
-            if left <= 0:
-                raise FetchTimeout(f"{url.origin} did not answer within {self.timeout:g} s")
-            return left
-
-        return wait
+    def _headers(self, notification: Notification) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": notification.id}
+        return headers if self.token is None else {**headers, "Authorization": f"Bearer {self.token.reveal()}"}

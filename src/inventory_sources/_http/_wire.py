@@ -1,4 +1,4 @@
-"""One HTTP/1.1 request and its response over one connection that was judged.
+"""HTTP/1.1 requests and their answers, one after the other, over one connection that was judged.
 
 The protocol is read by `h11 <https://h11.readthedocs.io>`_, the parser underneath httpx, and the socket is our own:
 httpx knows no total deadline and logs addresses with their query keys, httpcore logs response headers (a ``Location``
@@ -8,12 +8,13 @@ Nothing in this module logs. It is loaded at the first request.
 
 from __future__ import annotations
 
-import ssl
+import select
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import h11
+from attrs import define, field
 
 from inventory_sources.errors import (
     ConfigurationError,
@@ -30,43 +31,48 @@ if TYPE_CHECKING:
 
     from inventory_sources._url import WebAddress
 
-__all__ = ["Exchange", "verified"]
+__all__ = ["Connection", "Exchange"]
 
 _Event: TypeAlias = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 
 _READ_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
+#: Hanging up costs less than reading on from here.
+_LONG_BYTES = 4096
 
 
-def verified(
-    connection: socket.socket,
-    host: str,
-    context: ssl.SSLContext,
-    wait: Callable[[], float],
-    *,
-    session: ssl.SSLSession | None = None,
-    end_signed: bool = False,
-) -> ssl.SSLSocket:
-    """The connection under TLS, with the certificate verified for ``host`` by its name.
+@define
+class Connection:
+    """A connection over which one request goes after the other.
 
-    :param session: an earlier one of the same context, to be resumed where the server agrees.
-    :param end_signed: whether an end that the server did not sign (no ``close_notify``) is ``ssl.SSLEOFError`` when
-        read, and not the end of the data.
-    :raises ConnectFailed: when it is not, or the server speaks no TLS.
-    :raises FetchTimeout: when the handshake takes too long.
+    :ivar used: whether a request was answered over it before.
     """
-    connection.settimeout(wait())
-    try:
-        return context.wrap_socket(
-            connection, server_hostname=host, session=session, suppress_ragged_eofs=not end_signed
-        )
-    except ssl.SSLCertVerificationError as error:
-        raise ConnectFailed(f"the certificate of {host} is not valid: {error.verify_message}") from None
-    except TimeoutError:
-        raise FetchTimeout(f"{host} did not complete the TLS handshake in time") from None
-    except OSError as error:
-        reason = getattr(error, "reason", None) or error.strerror or "the connection was closed"
-        raise ConnectFailed(f"no TLS connection to {host}: {reason}") from None
+
+    socket: socket.socket
+    http: h11.Connection = field(
+        factory=lambda: h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEADER_BYTES), init=False
+    )
+    used: bool = field(default=False, init=False)
+
+    def renew(self) -> bool:
+        """Whether another request may follow; to be asked once an answer was read to its end."""
+        if self.http.our_state is not h11.DONE or self.http.their_state is not h11.DONE:
+            return False
+        self.http.start_next_cycle()
+        self.used = True
+        return True
+
+    @property
+    def stale(self) -> bool:
+        """Whether the server has hung up, or sent something that nobody asked for, since the last answer."""
+        try:
+            return bool(self.http.trailing_data[0]) or bool(select.select([self.socket], [], [], 0)[0])
+        except (OSError, ValueError):
+            return True
+
+    def close(self) -> None:
+        """Hangs up."""
+        self.socket.close()
 
 
 class Exchange:
@@ -74,33 +80,35 @@ class Exchange:
 
     :meth:`body` reads on.
 
-    :param content: the request's body, for a POST; its length is among the headers.
+    :param content: the request's body; its length is among the headers.
     :param wait: how many seconds the next piece may take; raises when the sync is out of time or was cancelled.
+    :ivar at_end: whether the body was read to its end.
     :raises ConfigurationError: when a header cannot be sent.
     :raises FetchError: when there is no answer that can be read.
     """
 
     def __init__(
         self,
-        connection: socket.socket,
+        connection: Connection,
         url: WebAddress,
         headers: Mapping[str, str],
         wait: Callable[[], float],
-        content: bytes | None = None,
+        *,
+        method: str = "GET",
+        content: bytes = b"",
     ) -> None:
-        self._socket = connection
+        self._socket = connection.socket
+        self._http = connection.http
         self._origin = url.origin
         self._wait = wait
-        self._ended = self._answered = False
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEADER_BYTES)
-        method = "GET" if content is None else "POST"
+        self._ended = self._answered = self.at_end = False
         request = None
         # What is suppressed repeats the header, which may be a token; it must not even hang on our error.
         with suppress(h11.LocalProtocolError, UnicodeEncodeError):
             request = h11.Request(method=method, target=url.target, headers=list(headers.items()))
         if request is None:
             raise ConfigurationError("a header or token has characters that HTTP cannot send")
-        self._send(request, content or b"")
+        self._send(request, content)
         response = self._response()
         self._answered = True
         self.status: int = response.status_code
@@ -130,9 +138,19 @@ class Exchange:
 
         :raises Truncated: when the connection ends before the body does.
         """
-        while not isinstance(event := self._next_event(), h11.EndOfMessage):
+        while not self.at_end:
+            event = self._next_event()
+            self.at_end = isinstance(event, h11.EndOfMessage)
             if isinstance(event, h11.Data):
                 yield bytes(event.data)
+
+    def finish(self) -> bool:
+        """Reads what is left of a short body; whether it was all there is."""
+        if not self.at_end and (self.declared_size or 0) < _LONG_BYTES and self.declared_size is not None:
+            with suppress(FetchError):
+                for _ in self.body():
+                    pass
+        return self.at_end
 
     def _send(self, request: h11.Request, content: bytes) -> None:
         events = (request, h11.Data(data=content), h11.EndOfMessage())

@@ -19,7 +19,7 @@ from inventory_sources.errors import (
     SourceMissing,
 )
 
-__all__ = ["read_date", "refusal", "retry_after"]
+__all__ = ["read_date", "redirected", "refusal", "retry_after"]
 
 _WHOLE_ANSWERS = frozenset({200, 203, 204})
 _LONGEST_WAIT = timedelta(days=1)
@@ -41,20 +41,27 @@ def refusal(status: int, headers: Mapping[str, str], origin: str, now: datetime)
         return RateLimited(text, retry_after=wait)
     if status >= 500:
         return ServerFailed(text)
-    return _unusable(status, headers, text)
+    return _unusable(status, headers, origin)
 
 
-def _unusable(status: int, headers: Mapping[str, str], text: str) -> FetchError:
+def redirected(status: int, headers: Mapping[str, str], origin: str) -> FetchError:
+    """The error for a redirect that is not followed."""
+    target = _redirect_target(headers.get("location", ""))
+    return FetchError(
+        f"{origin} answered with status {status}: it redirects to {target}",
+        recovery=Recovery.STOP,
+        guidance="This redirect is not followed; configure the final URL.",
+    )
+
+
+def _unusable(status: int, headers: Mapping[str, str], origin: str) -> FetchError:
+    text = f"{origin} answered with status {status}"
     if status == 202:
         return FetchError(f"{text}: its answer is not ready yet")
     if status == 206:
         return FetchError(f"{text}: a part that was not asked for", recovery=Recovery.STOP)
     if 300 <= status < 400:
-        return FetchError(
-            f"{text}: it redirects to {_redirect_target(headers.get('location', ''))}",
-            recovery=Recovery.STOP,
-            guidance="Redirects are not followed; configure the final URL.",
-        )
+        return redirected(status, headers, origin)
     return FetchError(text, recovery=Recovery.STOP, guidance="Check the URL and what the endpoint expects.")
 
 

@@ -1,0 +1,28 @@
+"""HTTP as every part of the library speaks it: see :class:`HttpClient`. Loaded at the first request."""
+
+from inventory_sources._http._client import Dialling, HttpClient, Incoming, patience
+from inventory_sources._http._messages import (
+    HttpAnswer,
+    HttpLimits,
+    HttpRequest,
+    check_header_names,
+    check_header_values,
+    shown_url,
+)
+from inventory_sources._http._statuses import read_date, refusal, retry_after
+
+__all__ = [
+    "Dialling",
+    "HttpAnswer",
+    "HttpClient",
+    "HttpLimits",
+    "HttpRequest",
+    "Incoming",
+    "check_header_names",
+    "check_header_values",
+    "patience",
+    "read_date",
+    "refusal",
+    "retry_after",
+    "shown_url",
+]

@@ -1,0 +1,294 @@
+"""An HTTP client for one fetch: judged addresses, bounded time and size, connections used again, nothing logged."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urljoin
+
+from attrs import evolve, frozen
+
+from inventory_sources._http._coding import ACCEPTED, capped, decoded
+from inventory_sources._http._messages import (
+    HttpAnswer,
+    HttpLimits,
+    HttpRequest,
+    check_header_names,
+    check_header_values,
+)
+from inventory_sources._http._statuses import redirected
+from inventory_sources._url import WebAddress
+from inventory_sources.errors import ConfigurationError, ConnectFailed, FetchTimeout, InputTooLarge
+from inventory_sources.netguard import Resolver, dial, networks, system_resolver
+from inventory_sources.payload import Payload
+from inventory_sources.spool import spool
+
+if TYPE_CHECKING:
+    import ssl
+
+    from inventory_sources._http._wire import Connection, Exchange
+    from inventory_sources.protocols.clock import Clock
+    from inventory_sources.protocols.connector import FetchContext
+
+__all__ = ["Dialling", "HttpClient", "Incoming", "patience"]
+
+_IDLE_EACH = 16
+#: What may go along to another origin.
+_HARMLESS = frozenset({"accept"})
+
+
+@frozen(kw_only=True)
+class Dialling:
+    """How servers are reached.
+
+    :param allow_private: ranges such as ``10.1.0.0/16`` that may be reached although they are not public.
+    :param tls: verifies certificates; by default by the system's authorities.
+    """
+
+    allow_private: tuple[str, ...] = ()
+    resolver: Resolver = system_resolver
+    tls: Callable[[], ssl.SSLContext] | None = None
+
+
+@frozen
+class Incoming:
+    """An answer whose body is still to be read, once.
+
+    :param chunks: of the body, decompressed, in bounded pieces.
+    """
+
+    exchange: Exchange
+    origin: str
+    chunks: Iterator[bytes]
+
+    @property
+    def status(self) -> int:
+        """As the server gave it."""
+        return self.exchange.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By name in lower case; values of repeated ones are joined by commas."""
+        return self.exchange.headers
+
+    def whole(self, body: bytes = b"") -> HttpAnswer:
+        """The answer once its body was read to its end."""
+        return HttpAnswer(self.status, self.headers, body, self.origin, self.exchange.evidence)
+
+
+def patience(
+    limits: HttpLimits, clock: Clock, context: FetchContext | None = None, *, what: str = "the answer"
+) -> Callable[[], float]:
+    """How long each step may take from now on, within the limits and, for a fetch, its own deadline.
+
+    :param what: is said not to have arrived, once no time is left.
+    """
+    end = clock.monotonic() + limits.deadline
+
+    def wait() -> float:
+        left = end - clock.monotonic()
+        if context is not None:
+            context.checkpoint()
+            left = min(left, context.remaining())
+        if left <= 0:
+            raise FetchTimeout(f"{what} did not arrive whole within {limits.deadline:g} s")
+        return min(limits.timeout, left)
+
+    return wait
+
+
+class HttpClient:
+    """Sends requests, from as many threads as one likes; a context manager that hangs up at its end.
+
+    Every connection goes to an address that was judged when it was dialled. Proxies and other settings of the
+    environment are not used, apart from where the system keeps its certificates. A status is not judged here: see
+    :func:`~inventory_sources._http.refusal`.
+
+    :param wait: how many seconds the next step may take; raises when none are left. See :func:`patience`.
+    """
+
+    def __init__(self, limits: HttpLimits, wait: Callable[[], float], dialling: Dialling | None = None) -> None:
+        self._limits = limits
+        self._wait = wait
+        self._dialling = dialling or Dialling()
+        self._allowed = networks(self._dialling.allow_private)
+        self._idle: dict[tuple[str, str, int], list[Connection]] = {}
+        self._lock = threading.Lock()
+        self._tls: ssl.SSLContext | None = None
+        self._decoded = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._lock:
+            connections = [connection for idle in self._idle.values() for connection in idle]
+            self._idle.clear()
+        for connection in connections:
+            connection.close()
+
+    def send(self, request: HttpRequest) -> HttpAnswer:
+        """The whole answer, in memory.
+
+        :raises FetchError: when it cannot be had whole.
+        """
+        with self.open(request) as incoming:
+            return incoming.whole(b"".join(incoming.chunks))
+
+    def download(self, incoming: Incoming, context: FetchContext) -> Payload:
+        """The body of an open answer, in the run's spool.
+
+        :raises FetchError: when it cannot be had whole.
+        """
+        spooled = spool(incoming.chunks, context, origin=incoming.origin, max_bytes=self._limits.max_decoded_bytes)
+        return Payload(
+            incoming.origin,
+            spooled.path,
+            None,
+            incoming.exchange.evidence,
+            incoming.headers.get("content-type"),
+            spooled.size,
+            spooled.sha256,
+        )
+
+    @contextmanager
+    def open(self, request: HttpRequest) -> Iterator[Incoming]:
+        """The answer as it comes in, after redirects if any are allowed.
+
+        :raises ConfigurationError: when the request cannot be sent.
+        :raises FetchError: when there is no answer, or a redirect leads where none may.
+        """
+        for _ in range(self._limits.max_redirects):
+            with self._open(request) as incoming:
+                onwards = self._onwards(request, incoming)
+                if onwards is None:
+                    yield incoming
+                    return
+                request = onwards
+        with self._open(request) as incoming:
+            yield incoming
+
+    @contextmanager
+    def _open(self, request: HttpRequest) -> Iterator[Incoming]:
+        url = WebAddress.parse(request.url)
+        connection, exchange = self._exchange(request, url)
+        done = False
+        try:
+            yield Incoming(exchange, url.origin, self._chunks(exchange, url))
+            done = exchange.finish() and connection.renew()
+        finally:
+            if not done:
+                connection.close()
+        self._keep(url, connection)
+
+    def _exchange(self, request: HttpRequest, url: WebAddress) -> tuple[Connection, Exchange]:
+        from inventory_sources._http._wire import Exchange
+
+        headers = _complete_headers(request, url)
+        while True:
+            connection = self._connection(url)
+            try:
+                exchange = Exchange(
+                    connection, url, headers, self._wait, method=request.method, content=request.content or b""
+                )
+            except BaseException as error:
+                connection.close()
+                # A server may hang up on an idle connection at any moment, even on its way.
+                if not (connection.used and request.may_repeat and isinstance(error, ConnectFailed)):
+                    raise
+            else:
+                return connection, exchange
+
+    def _connection(self, url: WebAddress) -> Connection:
+        with self._lock:
+            idle = self._idle.get(_key(url), [])
+            connection = idle.pop() if idle else None
+        while connection is not None and connection.stale:
+            connection.close()
+            with self._lock:
+                connection = idle.pop() if idle else None
+        return connection or self._dial(url)
+
+    def _dial(self, url: WebAddress) -> Connection:
+        from inventory_sources._http._wire import Connection
+
+        socket = dial(url.host, url.port, self._wait, allowed=self._allowed, resolver=self._dialling.resolver)
+        if url.scheme == "http":
+            return Connection(socket)
+        from inventory_sources._tls import verified
+
+        try:
+            return Connection(verified(socket, url.host, self._verification(), self._wait))
+        except BaseException:
+            socket.close()
+            raise
+
+    def _verification(self) -> ssl.SSLContext:
+        with self._lock:
+            if self._tls is None:
+                import ssl
+
+                self._tls = (self._dialling.tls or ssl.create_default_context)()
+            return self._tls
+
+    def _keep(self, url: WebAddress, connection: Connection) -> None:
+        with self._lock:
+            idle = self._idle.setdefault(_key(url), [])
+            if len(idle) < _IDLE_EACH:
+                idle.append(connection)
+                return
+        connection.close()
+
+    def _chunks(self, exchange: Exchange, url: WebAddress) -> Iterator[bytes]:
+        limits = self._limits
+        if (exchange.declared_size or 0) > limits.max_bytes:
+            raise InputTooLarge(f"{url.origin} sends {exchange.declared_size} bytes, more than {limits.max_bytes}")
+        sent = capped(exchange.body(), limits.max_bytes, url.origin)
+        coding = exchange.headers.get("content-encoding", "")
+        for chunk in decoded(sent, coding, max_ratio=limits.max_ratio, origin=url.origin):
+            with self._lock:
+                self._decoded += len(chunk)
+                if self._decoded > limits.max_decoded_bytes:
+                    raise InputTooLarge(f"{url.origin} sends more than {limits.max_decoded_bytes} bytes")
+            yield chunk
+
+    def _onwards(self, request: HttpRequest, incoming: Incoming) -> HttpRequest | None:
+        """Where a redirect leads, if it is one that may be followed."""
+        if incoming.status not in {301, 302, 303, 307, 308}:
+            return None
+        now = WebAddress.parse(request.url)
+        with suppress(ConfigurationError):
+            then = WebAddress.parse(urljoin(request.url, incoming.headers.get("location", "").partition("#")[0]))
+            same = _key(now) == _key(then)
+            keeps_body = request.content is None or (same and incoming.status in {307, 308})
+            if (keeps_body or incoming.status == 303) and not (now.scheme == "https" and then.scheme == "http"):
+                return _carried(request, then, same=same, body=incoming.status != 303)
+        raise redirected(incoming.status, incoming.headers, incoming.origin)
+
+
+def _carried(request: HttpRequest, then: WebAddress, *, same: bool, body: bool) -> HttpRequest:
+    url = f"{then.scheme}://{then.authority}{then.target}"
+    headers = request.headers if same else {n: v for n, v in request.headers.items() if n.lower() in _HARMLESS}
+    if body and request.method != "GET":
+        return evolve(request, url=url, headers=headers)
+    kept = {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
+    return HttpRequest(url, kept)
+
+
+def _key(url: WebAddress) -> tuple[str, str, int]:
+    return url.scheme, url.host, url.port
+
+
+def _complete_headers(request: HttpRequest, url: WebAddress) -> dict[str, str]:
+    check_header_names(request.headers)
+    check_header_values(request.headers)
+    given = {name.lower() for name in request.headers}
+    # A stale copy from a cache on the way would pass for the stock of this moment.
+    defaults = {"Accept": "*/*", "Cache-Control": "no-cache", "User-Agent": "inventory-sources"}
+    ours = {"Host": url.authority, "Accept-Encoding": ACCEPTED}
+    if request.content is not None:
+        ours["Content-Length"] = str(len(request.content))
+    return {**ours, **{n: v for n, v in defaults.items() if n.lower() not in given}, **request.headers}
