@@ -22,6 +22,7 @@ from inventory_sources.errors import (
     Truncated,
 )
 from inventory_sources.formats import CsvDecoder, Trailer, _csv_padded, _csv_reading
+from inventory_sources.formats._csv_doubts import Doubts
 from inventory_sources.payload import Evidence, Proof
 
 UNPROVEN = Evidence(frozenset({Proof.STABLE}))
@@ -100,8 +101,7 @@ def test_without_padding_the_padded_reading_is_that_of_the_csv_module(text, deli
     assert outcome(padded) == outcome(strict(text, delimiter, quote))
 
 
-# A cell of several lines with delimiters is taken for rows that stray quotes swallowed.
-cells = (st.text('ab,; "', max_size=5) | st.text('ab; "\n\r', max_size=5)).map(lambda cell: cell.strip(" "))
+cells = st.text('ab,; "\n\r', max_size=5).map(lambda cell: cell.strip(" "))
 blanks = st.sampled_from(["", " ", "  ", "\t"])
 
 
@@ -113,7 +113,9 @@ def test_what_a_writer_pads_is_read_back(read, rows, end):
         return quoted if set(cell) & set(',"\r\n') else cell
 
     text = "".join(f"{a}{dressed(x)}{b},{b}{dressed(y)}{a}{end}" for x, y, a, b in rows)
-    found = read(evolve(PADDED, headings=("one", "two")), text.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Doubts, "of", lambda *_: None)  # this noise may look like another table
+        found = read(evolve(PADDED, headings=("one", "two")), text.encode())
     assert cells_of(found) == [(x, y) for x, y, _, _ in rows]
     assert not found.damaged
 
@@ -158,6 +160,12 @@ def test_the_hundredth_line_may_be_the_heading_and_an_empty_file_has_none(read):
     assert cells_of(found) == PLAIN
     with pytest.raises(StructureInvalid, match="empty"):
         read(CsvDecoder(heading_row="find"), b"")
+
+
+def test_titles_do_not_hide_what_the_columns_are_like(read):
+    rows = "sku,a,b,c\n" + "".join(f"A-{n},1,2,{n}\n" for n in range(5)) + "item,x,y,z\n"
+    with pytest.raises(StructureInvalid, match="line 8 looks like the heading row of another table"):
+        read(CsvDecoder(heading_row=2), ('"Stock, open\n' + rows).encode())
 
 
 @pytest.mark.parametrize("heading_row", [4, "find"])

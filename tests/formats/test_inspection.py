@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_sources.formats import CsvDecoder, JsonDecoder, JsonLinesDecoder
+from inventory_sources.formats import CsvDecoder, JsonDecoder, JsonLinesDecoder, Trailer
 
 TABLE = "sku,name,quantity\n" + "".join(f"A{n},Säge {n},{n}\n" for n in range(50))
 
@@ -35,6 +35,27 @@ def test_a_table_is_shown_and_what_it_really_is_suggested(decoder, encoding, del
         assert found.sample == tuple((f"A{n}", f"Säge {n}", str(n)) for n in range(10))
         assert found.suggestions == suggestions
         assert bool(found.problems) == bool(suggestions)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "text", "suggestions"),
+    [
+        (CsvDecoder(), "Stock; all of it\n\nsku,qty\nA,1\nB,2\n", {"heading_row": 3}),
+        (CsvDecoder(heading_row=3), "Stock; all of it\n\nsku,qty\nA,1\nB,2\n", {}),
+        (CsvDecoder(heading_row="find"), "Stock; all of it\n\nsku,qty\nA,1\nB,2\n", {}),
+        (CsvDecoder(), 'sku  , qty\nA    , 1\n"B"  , 2\n', {"padded": True}),
+        (CsvDecoder(padded=True), 'sku  , qty\nA    , 1\n"B"  , 2\n', {}),
+        (CsvDecoder(), "sku,qty\nA,1\nB,2\nTotal rows,2\n", {"trailer": Trailer("Total", 2)}),
+        (CsvDecoder(), "sku,qty\nA,1\nB,2\nEOF\n\n", {"trailer": Trailer("EOF")}),
+        (CsvDecoder(trailer=Trailer("EOF")), "sku,qty\nA,1\nB,2\nEOF\n", {}),
+        (CsvDecoder(), "sku, qty\nA,1\nB,2\n", {}),
+    ],
+)
+def test_what_stands_around_a_table_is_suggested(decoder, text, suggestions):
+    found = decoder.inspect(text.encode(), complete=True)
+    assert found.headings == ("sku", "qty")
+    assert found.sample[:2] == (("A", "1"), ("B", "2"))
+    assert found.suggestions == suggestions
 
 
 def test_a_table_s_faults_are_named():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, evolve, frozen
 
@@ -62,7 +62,7 @@ class CheckReport:
     headings: tuple[str, ...] = ()
     sample: tuple[tuple[str | None, ...], ...] = ()
     suggested_mapping: dict[str, str] = Factory(dict)
-    suggested_options: dict[str, str] = Factory(dict)
+    suggested_options: Mapping[str, Any] = Factory(dict)
     suggested_format: FormatHint | None = None
     rows: int | None = None
     matched: int | None = None

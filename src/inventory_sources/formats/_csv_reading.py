@@ -65,6 +65,7 @@ class CsvReading:
     _codec: Codec = field(init=False)
     _lines: Lines = field(init=False)
     _records: Iterator[tuple[int, list[str]]] = field(init=False)
+    _top: int = 1
     _headings: tuple[str, ...] = ()
     _heading_record: list[str] = field(factory=list)
     _wanted: tuple[str, ...] = ()
@@ -147,6 +148,7 @@ class CsvReading:
         )
 
     def _take_headings(self, line: int) -> None:
+        self._top = line
         for _ in range(line - 1):
             next(self._lines, None)
             self._lines.record_chars = 0
@@ -180,7 +182,7 @@ class CsvReading:
         with self.payload.open() as stream, suppress(csv.Error):
             stream.seek(self._codec.mark)
             text = io.TextIOWrapper(stream, self._codec.name, newline="")
-            rows.extend(self.decoder.rows(islice(text, min(line - 1, _SAMPLE_LINES))))
+            rows.extend(self.decoder.rows(islice(text, self._top - 1, min(line, self._top + _SAMPLE_LINES) - 1)))
         return [row for row in rows if len(row) == len(self._headings) and row != self._heading_record and any(row)]
 
     def _with_hint(self, error: HeadingInvalid) -> HeadingInvalid:

@@ -149,7 +149,7 @@ def _json(head: bytes, text: str, encoding: dict[str, str], *, complete: bool) -
     first, _, rest = text.partition("\n")
     if text.startswith("{") and first.rstrip().endswith("}") and rest.lstrip().startswith("{"):
         return FormatHint("JSON lines", "jsonl", encoding)
-    return FormatHint("a JSON document", "json", JsonDecoder().inspect(head, complete=complete).suggestions)
+    return FormatHint("a JSON document", "json", dict(JsonDecoder().inspect(head, complete=complete).suggestions))
 
 
 def _xml(head: bytes, *, declared: bool) -> FormatHint | None:
@@ -194,4 +194,4 @@ def _table(head: bytes, *, complete: bool) -> FormatHint | None:
     named = len(seen.headings) > 1 and all(seen.headings)
     if not named or not seen.sample or not all(heading.isprintable() for heading in seen.headings):
         return None
-    return FormatHint("delimited text", "csv", seen.suggestions, certain=False)
+    return FormatHint("delimited text", "csv", dict(seen.suggestions), certain=False)

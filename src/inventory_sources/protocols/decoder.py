@@ -8,8 +8,8 @@ place and never shifted into another; an input that is not the declared format a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
@@ -64,7 +64,7 @@ class Inspection:
 
     headings: tuple[str, ...]
     sample: tuple[tuple[str | None, ...], ...] = ()
-    suggestions: dict[str, str] = field(factory=dict)
+    suggestions: Mapping[str, Any] = field(factory=dict)
     problems: tuple[str, ...] = ()
 
 
