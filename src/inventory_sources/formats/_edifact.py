@@ -186,6 +186,8 @@ class _Reader:
     def parts(self, text: str) -> list[list[str]]:
         """A segment's elements, each as its components, without release characters."""
         marks = self.marks
+        if not marks.release or marks.release not in text:
+            return [element.split(marks.component) for element in text.split(marks.element)]
         return [
             [self._bare(component) for component in split_released(element, marks.component, marks.release)]
             for element in split_released(text, marks.element, marks.release)
@@ -193,7 +195,7 @@ class _Reader:
 
     def _bare(self, text: str) -> str:
         release = self.marks.release
-        return re.sub(rf"{re.escape(release)}(.)", r"\1", text) if release and release in text else text
+        return re.sub(rf"{re.escape(release)}(.)", r"\1", text) if release in text else text
 
     def take(self, number: int, parts: list[list[str]]) -> Iterator[Event]:
         """One segment; yields the rows that it completes."""
