@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from inventory_sources import _json as json_text
 from inventory_sources.errors import (
     ConfigurationError,
     DecodeError,
@@ -22,7 +23,7 @@ from inventory_sources.errors import (
     StructureInvalid,
     Truncated,
 )
-from inventory_sources.formats import JsonDecoder, JsonLinesDecoder, _json, _json_text
+from inventory_sources.formats import JsonDecoder, JsonLinesDecoder, _json
 from inventory_sources.payload import Evidence, Proof
 
 UNPROVEN = Evidence(frozenset({Proof.STABLE}))
@@ -130,7 +131,7 @@ def test_what_is_no_such_document_is_refused(read, decoder, data, error, words):
 
 def test_a_parser_out_of_depth_is_an_error_like_any_other():
     with pytest.raises(InputTooLarge, match="too deeply"):
-        _json_text.parse("[" * 200_000)
+        json_text.parse("[" * 200_000)
 
 
 @given(
@@ -146,10 +147,10 @@ def test_depth_is_counted_without_being_misled_by_texts(value):
         return 0 if inner is None else 1 + max(map(depth, inner), default=0)
 
     deep, text = depth(value), json.dumps(value)
-    _json_text.check_depth(text, deep)
+    json_text.check_depth(text, deep)
     if deep:
         with pytest.raises(InputTooLarge, match=f"nested {deep} levels"):
-            _json_text.check_depth(text, deep - 1)
+            json_text.check_depth(text, deep - 1)
 
 
 def test_an_empty_list_has_no_rows_and_no_headings_to_miss(read):

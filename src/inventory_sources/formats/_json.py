@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import Attribute, field, frozen, validators
 
+from inventory_sources._json import described, follow, looks_cut, parse, parse_lines
 from inventory_sources.batch import RawBatch
 from inventory_sources.errors import (
     ConfigurationError,
@@ -17,7 +18,6 @@ from inventory_sources.errors import (
     InventorySourcesError,
     StructureInvalid,
 )
-from inventory_sources.formats._json_text import described, follow, looks_cut, parse, parse_lines
 from inventory_sources.formats._tally import Damage, Tally, selected
 from inventory_sources.formats._text import Block, blocks, check_encoding, resolve, without_cut_character
 from inventory_sources.payload import Payload, Proof

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from inventory_sources._json import follow, parse
 from inventory_sources.errors import InventorySourcesError, StructureInvalid
 from inventory_sources.formats._encoding_hint import HeadText, read_head
 from inventory_sources.formats._json_rows import Keys, flat
-from inventory_sources.formats._json_text import follow, parse
 from inventory_sources.protocols.decoder import Inspection
 
 if TYPE_CHECKING:
