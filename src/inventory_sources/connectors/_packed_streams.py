@@ -62,8 +62,7 @@ class _Gzip:
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         piece = self._engine.decompress(self._engine.unconsumed_tail + data, max_length)
-        # A full piece may leave more inside although all input is taken in.
-        self.needs_input = not self._engine.unconsumed_tail and len(piece) < max_length
+        self.needs_input = not self._engine.unconsumed_tail
         return piece
 
 
