@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks [sqlite] [postgres] [memory] [small] [due] [import] [formats]``: all unless named.
+"""``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [import] [formats]``: all by default.
 
 Every figure is measured in this run beside its floor; compare the ratios, never the times.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests import servers
-from tests.benchmarks import due, formats, importing, million, postgres, small
+from tests.benchmarks import due, formats, importing, million, postgres, races, small
 
 Row = tuple[str, str, str, str]
 _WIDE = 200
@@ -97,6 +97,13 @@ def run_due(folder: Path) -> Iterator[Row]:
     )
 
 
+def half_files(folder: Path) -> Iterator[Row]:
+    """Half files that each way would have had applied, against a sender that pauses."""
+    for way in races.WAYS:
+        met = races.measure(folder, way)
+        yield f"races: {way}", f"{len(met.halves)} half files", f"of {met.polls} polls", f"{len(met.applied)} read"
+
+
 def import_time(folder: Path) -> Iterator[Row]:
     """The import of the package."""
     bare, package = importing.compare()
@@ -115,6 +122,7 @@ def _against(name: str, ours: list[dict[str, float]], floor: list[dict[str, floa
 
 PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "import": import_time,
+    "races": half_files,
     "small": small_source,
     "due": run_due,
     "memory": memory,

@@ -88,7 +88,7 @@ class Sender:
         seed: int,
         *,
         fixed: int | None = None,
-        pauses: int = 3,
+        pauses: int = 12,
         idle: int = 24,
         own_clock: bool = False,
     ) -> None:

@@ -97,6 +97,9 @@ def released(
         raise _not_ready(f"{origin} waits for {shown(name)}") from None
     if pick_up.checksum:
         return evolve(sidecar, digest=_digest(data, inbox.file(name).origin, candidate.name))
+    # Of a file that is overwritten some filesystems show for a while that it is empty and not yet that it has changed.
+    if not now.size:
+        raise _not_ready(f"{origin} is empty, although {shown(name)} is there")
     _must_be_newer(sidecar, now, origin)
     applied_before = candidate.name in cursor.files and cursor.files[candidate.name].version == candidate.version
     if not applied_before and any(file.marker == sidecar.version for file in cursor.files.values()):
