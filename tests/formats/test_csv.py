@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import warnings
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +23,8 @@ from inventory_sources.errors import (
     Truncated,
 )
 from inventory_sources.formats import CsvDecoder, Trailer, _csv_reading
-from inventory_sources.payload import Evidence, Proof
+from inventory_sources.payload import Evidence, Payload, Proof
+from inventory_sources.protocols.decoder import DecodeContext
 from inventory_sources.secrets import default_secrets
 
 UNPROVEN = Evidence(frozenset({Proof.STABLE}))
@@ -73,6 +75,16 @@ def test_only_the_columns_asked_for_are_kept_and_the_others_can_be_looked_up(rea
     assert {tuple(batch.frame.columns) for batch in found.batches} == {("quantity", "sku")}
     assert found.cells[3] == {"sku": "B-2", "quantity": "12", "note": "more"}
     assert found.cells[4] == {"sku": "C", "quantity": "1", "note": "x"}
+
+
+def test_looking_up_the_cells_of_a_file_leaves_it_closed(tmp_path):
+    file = tmp_path / "stock.csv"
+    file.write_text(GOOD)
+    [batch] = CsvDecoder().decode(Payload("stock", file), DecodeContext())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert batch.cells(3) == {"sku": "B-2", "quantity": "12"}
+    assert not caught
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

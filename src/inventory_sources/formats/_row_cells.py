@@ -31,7 +31,8 @@ class RowCells:
     def __call__(self, number: int) -> dict[str, str | None]:
         with self.payload.open() as stream:
             stream.seek(self._offset(number, stream))
-            return self.read(io.TextIOWrapper(stream, self.codec.name, newline=""))
+            with io.TextIOWrapper(stream, self.codec.name, newline="") as lines:
+                return self.read(lines)
 
     def _offset(self, number: int, stream: BinaryIO) -> int:
         first, start, size = max(span for span in self.spans if span[0] <= number)
