@@ -33,7 +33,7 @@ _SIGNS = bytes(code for code in range(0x80) if not chr(code).isalpha())
 #: The same as ``_LETTER`` to polars, or more.
 _LETTERS = r"[\p{L}\p{N}--\p{Nd}]"
 _LETTER = re.compile(r"[^\W\d_]")
-_LEAST_ROWS, _LEAST_COLUMNS = 3, 3
+_LEAST_ROWS, _LEAST_COLUMNS = 3, 4
 
 
 @define

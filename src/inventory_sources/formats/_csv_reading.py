@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -49,6 +50,18 @@ _SAMPLE_LINES = 100
 def _named(headings: Sequence[str], row: Sequence[str]) -> dict[str, str | None]:
     extra = (f"cell {number}" for number in range(len(headings) + 1, len(row) + 1))
     return dict(zip((*headings, *extra), row, strict=False))
+
+
+def _rows_above(
+    decoder: CsvDecoder, payload: Payload, codec: Codec, heading: Sequence[str], line: int
+) -> list[list[str]]:
+    """The first rows of the table, as far as they begin above the line; read again, for they were not kept."""
+    rows: list[list[str]] = []
+    with payload.open() as stream, suppress(csv.Error):
+        stream.seek(codec.mark)
+        text = io.TextIOWrapper(stream, codec.name, newline="")
+        rows.extend(decoder.rows(islice(text, min(line - 1, _SAMPLE_LINES))))
+    return [row for row in rows if len(row) == len(heading) and row != heading and any(row)]
 
 
 @define
@@ -171,19 +184,12 @@ class CsvReading:
             self._ending = Ending(decoder.trailer, added)
             names = (*names, added) if added and added not in names else names
         self._columns = {name: self._headings.index(name) for name in names}
-        self._doubts = Doubts(decoder, {name: self._columns[name] for name in self._wanted}, self._rows_above)
+        # Not a method: a reading that refers to itself would keep its files open until the garbage is collected.
+        above = partial(_rows_above, decoder, self.payload, self._codec, self._heading_record)
+        self._doubts = Doubts(decoder, {name: self._columns[name] for name in self._wanted}, above)
         if decoder.fill_down:
             filled = [find(name, self._headings) for name in decoder.fill_down]
             self._fill = FillDown.over(names.index(name) for name in filled if name in names)
-
-    def _rows_above(self, line: int) -> list[list[str]]:
-        """The first rows of the table, as far as they begin above the line; read again, for they were not kept."""
-        rows: list[list[str]] = []
-        with self.payload.open() as stream, suppress(csv.Error):
-            stream.seek(self._codec.mark)
-            text = io.TextIOWrapper(stream, self._codec.name, newline="")
-            rows.extend(self.decoder.rows(islice(text, self._top - 1, min(line, self._top + _SAMPLE_LINES) - 1)))
-        return [row for row in rows if len(row) == len(self._headings) and row != self._heading_record and any(row)]
 
     def _with_hint(self, error: HeadingInvalid) -> HeadingInvalid:
         likely = likely_delimiter(self._headings, self.decoder.delimiter) if len(self._headings) == 1 else None
