@@ -163,7 +163,7 @@ def test_the_hundredth_line_may_be_the_heading_and_an_empty_file_has_none(read):
 
 
 def test_titles_do_not_hide_what_the_columns_are_like(read):
-    rows = "sku,a,b,c\n" + "".join(f"A-{n},1,2,{n}\n" for n in range(5)) + "item,x,y,z\n"
+    rows = "sku,a,b,c,d,e\n" + "".join(f"A-{n},1,2,3,4,{n}\n" for n in range(5)) + "item,v,w,x,y,z\n"
     with pytest.raises(StructureInvalid, match="line 8 looks like the heading row of another table"):
         read(CsvDecoder(heading_row=2), ('"Stock, open\n' + rows).encode())
 
