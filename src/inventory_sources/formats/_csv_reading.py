@@ -53,15 +53,19 @@ def _named(headings: Sequence[str], row: Sequence[str]) -> dict[str, str | None]
 
 
 def _rows_above(
-    decoder: CsvDecoder, payload: Payload, codec: Codec, heading: Sequence[str], line: int
+    decoder: CsvDecoder, payload: Payload, codec: Codec, heading: tuple[int, Sequence[str]], line: int
 ) -> list[list[str]]:
-    """The first rows of the table, as far as they begin above the line; read again, for they were not kept."""
+    """The first rows of the table, as far as they begin above the line; read again, for they were not kept.
+
+    :param heading: the line on which the heading row begins, and its cells.
+    """
+    top, names = heading
     rows: list[list[str]] = []
     with payload.open() as stream, suppress(csv.Error):
         stream.seek(codec.mark)
         text = io.TextIOWrapper(stream, codec.name, newline="")
-        rows.extend(decoder.rows(islice(text, min(line - 1, _SAMPLE_LINES))))
-    return [row for row in rows if len(row) == len(heading) and row != heading and any(row)]
+        rows.extend(decoder.rows(islice(text, top - 1, min(line, top + _SAMPLE_LINES) - 1)))
+    return [row for row in rows if len(row) == len(names) and row != names and any(row)]
 
 
 @define
@@ -185,7 +189,7 @@ class CsvReading:
             names = (*names, added) if added and added not in names else names
         self._columns = {name: self._headings.index(name) for name in names}
         # Not a method: a reading that refers to itself would keep its files open until the garbage is collected.
-        above = partial(_rows_above, decoder, self.payload, self._codec, self._heading_record)
+        above = partial(_rows_above, decoder, self.payload, self._codec, (self._top, self._heading_record))
         self._doubts = Doubts(decoder, {name: self._columns[name] for name in self._wanted}, above)
         if decoder.fill_down:
             filled = [find(name, self._headings) for name in decoder.fill_down]
