@@ -38,10 +38,11 @@ class RestSession:
         """
         if self.auth is None:
             return self.plain(request)
+        signed = self.auth.sign(request, self)
         try:
-            return self.plain(self.auth.sign(request, self))
+            return self.plain(signed)
         except AccessRefused:
-            if not self.auth.renew(self):
+            if not self.auth.renew(signed, self):
                 raise
         return self.plain(self.auth.sign(request, self))
 
