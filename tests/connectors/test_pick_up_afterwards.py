@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
+import fsspec
 import pytest
 import structlog
 from structlog.testing import capture_logs
@@ -133,6 +134,23 @@ def test_a_name_that_is_no_text_is_handed_back_as_it_is(desk: Desk) -> None:
     assert desk.names() == [f"done/{STAMP}_{name}"]
     assert desk.cursor is not None
     assert desk.cursor.isascii()
+
+
+def test_a_folder_that_vanishes_with_its_last_file_holds_nothing_new(make_context: Any) -> None:
+    fsspec.filesystem("memory").pipe_file("/vanishing/in/stock.csv", b"x")
+    connector = FileConnector(
+        "/vanishing/in/*.csv", filesystem="memory", as_of="fetch", pick_up=PickUp(take="all", afterwards="delete")
+    )
+    context = make_context()
+    assert len(list(connector.fetch(context))) == 1
+    for action in context.outcome.after_commit:
+        action(make_context())
+    assert not fsspec.filesystem("memory").exists("/vanishing/in")
+    later = make_context(cursor=context.next_cursor)
+    assert list(connector.fetch(later)) == []
+    assert later.outcome.nothing_new
+    with pytest.raises(SourceMissing):
+        list(connector.fetch(make_context()))
 
 
 # Killed in between

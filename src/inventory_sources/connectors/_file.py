@@ -125,6 +125,11 @@ class FileConnector(PickUpConnector):
         """The path, with the filesystem's name where it is not this machine's."""
         return path if self.filesystem in _LOCAL else f"{self.filesystem}://{path}"
 
+    @property
+    def folders_vanish(self) -> bool:
+        """Those of object stores do, and fsspec does not tell which filesystems these are."""
+        return self.filesystem not in _LOCAL
+
     def file(self, files: RemoteFiles, path: str) -> FileAtRest:
         """The file at a path; where it is the only one that is named, a link to it does as well."""
         if self.filesystem in _LOCAL and self.pick_up.take == "one" and not self.pick_up.puts_away:

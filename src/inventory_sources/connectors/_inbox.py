@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from inventory_sources.connectors._looks import FileAtRest, Look, not_a_file
-from inventory_sources.errors import FetchError, Recovery
+from inventory_sources.errors import FetchError, Recovery, SourceMissing
 from inventory_sources.protocols.remote_files import RemoteEntry, RemoteFiles, RemoteKind
 
 if TYPE_CHECKING:
@@ -51,18 +51,22 @@ class Inbox:
     :param folder: in the server's own terms; ``""`` is the one that a session starts in.
     :param name: of the one file, or the pattern.
     :param opener: gives the file at a path.
+    :param vanishes: whether the folder is there only while something is in it, as in object stores.
     """
 
     files: RemoteFiles
     folder: str
     name: str
     opener: Callable[[RemoteFiles, str], FileAtRest]
+    vanishes: bool = False
 
     @classmethod
-    def at(cls, path: str, files: RemoteFiles, opener: Callable[[RemoteFiles, str], FileAtRest]) -> Inbox:
+    def at(
+        cls, path: str, files: RemoteFiles, opener: Callable[[RemoteFiles, str], FileAtRest], *, vanishes: bool
+    ) -> Inbox:
         """The folder of a path whose last part is a file's name or a pattern."""
         folder, slash, name = path.rpartition("/")
-        return cls(files, folder or slash, name, opener)
+        return cls(files, folder or slash, name, opener, vanishes)
 
     def path(self, *names: str) -> str:
         """Of something in the folder or below."""
@@ -80,7 +84,11 @@ class Inbox:
 
     def entries(self) -> Iterator[RemoteEntry]:
         """What the folder holds."""
-        return self.files.entries(self.folder)
+        try:
+            yield from self.files.entries(self.folder)
+        except SourceMissing:
+            if not self.vanishes:
+                raise
 
     def sha256(self, path: str, context: FetchContext) -> str:
         """Of the bytes of a file, which are read for it."""

@@ -103,8 +103,16 @@ class PickUpConnector(ABC):
             evolve(self, path=path)
         return path
 
+    @property
+    def folders_vanish(self) -> bool:
+        """Whether a folder is there only while something is in it."""
+        return False
+
+    def _inbox(self, path: str, files: RemoteFiles) -> Inbox:
+        return Inbox.at(path, files, self.file, vanishes=self.folders_vanish)
+
     def _taking(self, files: RemoteFiles, path: str, context: FetchContext) -> Taking:
-        inbox = Inbox.at(path, files, self.file)
+        inbox = self._inbox(path, files)
         return Taking.of(inbox, self.pick_up, context, max_bytes=self.max_bytes, as_of=self.as_of)
 
     def _register(self, taking: Taking, path: str, context: FetchContext) -> None:
@@ -117,7 +125,7 @@ class PickUpConnector(ABC):
         def put(files: Sequence[TakenFile], folder: str | None, later: FetchContext) -> None:
             if files:
                 with self.session(later) as session:
-                    put_away(Inbox.at(path, session, self.file), files, folder, used_at, later)
+                    put_away(self._inbox(path, session), files, folder, used_at, later)
 
         context.after_commit(partial(put, taking.again, done))
         context.after_commit(partial(put, taking.used, done))
