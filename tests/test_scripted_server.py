@@ -73,3 +73,39 @@ def test_closing_the_server_ends_an_endless_answer() -> None:
             pass
     with pytest.raises(ConnectionError):
         socket.create_connection((server.host, server.port), timeout=10)
+
+
+def test_a_connection_is_kept_until_an_answer_says_or_does_otherwise() -> None:
+    answers = [
+        Response(b"one"),
+        Response(b"two", framing=Framing.CHUNKED),
+        Response(b"three", headers={"Connection": "close"}),
+        Response(b"four", hang_up=True),
+        Response(b"five", framing=Framing.CLOSE),
+        Response(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nsix"),
+        Response(b"seven"),
+    ]
+    with ScriptedHttpServer(answers, keep_alive=True) as server:
+        client = http.client.HTTPConnection(server.host, server.port, timeout=10)
+        bodies = []
+        for answer in answers:
+            client.request("GET", "/")
+            with client.getresponse() as got:
+                bodies.append(got.read())
+            if answer.hang_up:
+                client.close()
+        client.request("HEAD", "/")
+        with client.getresponse() as got:
+            assert got.read() == b""
+        client.close()
+    assert bodies == [b"one", b"two", b"three", b"four", b"five", b"six", b"seven"]
+    assert [request.connection for request in server.requests] == [1, 1, 1, 2, 3, 4, 4, 4]
+
+
+def test_closing_the_server_hangs_up_on_an_idle_connection() -> None:
+    with ScriptedHttpServer([Response(b"one")], keep_alive=True) as server:
+        client = http.client.HTTPConnection(server.host, server.port, timeout=10)
+        client.request("GET", "/")
+        assert client.getresponse().read() == b"one"
+    assert client.sock.recv(1) == b""
+    client.close()

@@ -17,7 +17,7 @@ from contextlib import suppress
 from enum import Enum
 from http import HTTPStatus
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from attrs import field, frozen
 
@@ -53,12 +53,15 @@ class Request:
 
     :param path: with its query.
     :param headers: by name in lower case.
+    :param connection: which of the server's connections it came over, from 1 on; it does not count when two requests
+        are compared.
     """
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes = b""
+    connection: int = field(default=1, eq=False)
 
 
 @frozen
@@ -70,6 +73,8 @@ class Response:
     :param cut_after: closes the connection after so many bytes of the framed body.
     :param drip: sends it slowly.
     :param endless: sends the body again and again until the client leaves or the server is closed.
+    :param raw: sends exactly these bytes in place of head and body: other heads before it, trailers, or rubbish.
+    :param hang_up: closes the connection behind the answer without having said so.
     """
 
     body: bytes = b""
@@ -80,10 +85,15 @@ class Response:
     cut_after: int | None = None
     drip: Drip | None = None
     endless: bool = False
+    raw: bytes | None = None
+    hang_up: bool = False
 
-    def head(self) -> bytes:
-        """The status line and headers."""
-        names = {"Connection": "close", **self.headers}
+    def head(self, *, keep_alive: bool = False) -> bytes:
+        """The status line and headers.
+
+        :param keep_alive: whether another request may follow.
+        """
+        names = {**({} if keep_alive else {"Connection": "close"}), **self.headers}
         if self.framing is Framing.CHUNKED:
             names["Transfer-Encoding"] = "chunked"
         elif self.framing is Framing.LENGTH:
@@ -91,6 +101,13 @@ class Response:
         reason = HTTPStatus(self.status).phrase if self.status in HTTPStatus._value2member_map_ else "Unknown"
         lines = [f"HTTP/1.1 {self.status} {reason}", *(f"{name}: {value}" for name, value in names.items())]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether another request may follow on the same connection, where the server keeps them."""
+        told = any(name.lower() == "connection" and "close" in value.lower() for name, value in self.headers.items())
+        whole = self.framing is not Framing.CLOSE and self.cut_after is None and not self.endless
+        return whole and not told and not self.hang_up
 
     def framed_body(self) -> Iterator[bytes]:
         """The bytes behind the headers."""
@@ -111,18 +128,29 @@ Script = Sequence[Response] | Callable[[Request], Response]
 
 
 class ScriptedHttpServer:
-    """Answers each request by its script, one request a connection; a context manager.
+    """Answers each request by its script; a context manager.
 
     :param script: answers in order, the last of which is repeated, or a function from request to answer; it is called
         by one thread at a time.
     :param tls: the server's side of TLS.
+    :param keep_alive: whether a connection takes one request after the other, until an answer says or does otherwise.
     :ivar host: the address it listens on.
     :ivar port: the port it listens on, a free one.
     """
 
-    def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        keep_alive: bool = False,
+    ) -> None:
         self._script = script
         self._tls = tls
+        self._keep_alive = keep_alive
+        self._connections = 0
+        self._idle: set[socket.socket] = set()
         self._requests: list[Request] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -150,7 +178,12 @@ class ScriptedHttpServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closed.set()
+        with self._lock:
+            self._closed.set()
+            for idle in self._idle:
+                with suppress(OSError):
+                    # Of the class itself: a TLS one forgets its state, which the thread that reads needs.
+                    socket.socket.shutdown(idle, socket.SHUT_RDWR)
         # Closing a listener does not wake its accept on every system; a connection does.
         with suppress(OSError), socket.create_connection(self._address, timeout=1):
             pass
@@ -179,9 +212,26 @@ class ScriptedHttpServer:
                 self._converse(secured)
 
     def _converse(self, connection: socket.socket) -> None:
-        request = _read_request(connection)
-        if request:
-            self._answer(connection, self._next(request))
+        with self._lock:
+            self._connections += 1
+            number = self._connections
+        with connection.makefile("rb") as stream:
+            goes_on = True
+            while goes_on and (request := self._awaited(connection, stream, number)):
+                response = self._next(request)
+                self._answer(connection, response, bodiless=request.method == "HEAD")
+                goes_on = self._keep_alive and response.goes_on
+
+    def _awaited(self, connection: socket.socket, stream: BinaryIO, number: int) -> Request | None:
+        with self._lock:
+            if self._closed.is_set():
+                return None
+            self._idle.add(connection)
+        try:
+            return _read_request(stream, number)
+        finally:
+            with self._lock:
+                self._idle.discard(connection)
 
     def _next(self, request: Request) -> Response:
         with self._lock:
@@ -190,11 +240,15 @@ class ScriptedHttpServer:
                 return self._script(request)
             return self._script[min(len(self._requests), len(self._script)) - 1]
 
-    def _answer(self, connection: socket.socket, response: Response) -> None:
+    def _answer(self, connection: socket.socket, response: Response, *, bodiless: bool) -> None:
         drip = response.drip
-        self._send(connection, response.head(), drip if drip and drip.head else None)
+        if response.raw is not None:
+            self._send(connection, response.raw, drip)
+            return
+        head = response.head(keep_alive=self._keep_alive and response.goes_on)
+        self._send(connection, head, drip if drip and drip.head else None)
         left = response.cut_after
-        for piece in response.framed_body():
+        for piece in () if bodiless else response.framed_body():
             sent = piece if left is None else piece[:left]
             self._send(connection, sent, drip)
             left = None if left is None else left - len(sent)
@@ -209,12 +263,12 @@ class ScriptedHttpServer:
                 return
 
 
-def _read_request(connection: socket.socket) -> Request | None:
+def _read_request(stream: BinaryIO, connection: int) -> Request | None:
     """One request, or ``None`` when the client left before it was whole."""
-    with connection.makefile("rb") as stream:
-        first = stream.readline().decode("latin-1").split()
-        lines = iter(lambda: stream.readline().decode("latin-1").strip(), "")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        size = int(headers.get("content-length", 0))
-        body = stream.read(size)
-    return Request(first[0], first[1], headers, body) if len(first) == 3 and len(body) == size else None
+    first = stream.readline().decode("latin-1").split()
+    lines = iter(lambda: stream.readline().decode("latin-1").strip(), "")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    size = int(headers.get("content-length", 0))
+    body = stream.read(size)
+    whole = len(first) == 3 and len(body) == size
+    return Request(first[0], first[1], headers, body, connection) if whole else None
