@@ -60,6 +60,11 @@ class WebAddress:
         return evolve(self, query="&".join(part for part in (self.query, urlencode(more)) if part))
 
     @property
+    def server(self) -> tuple[str, str, int]:
+        """What two addresses have in common that are of the same origin (RFC 6454)."""
+        return self.scheme, self.host, self.port
+
+    @property
     def authority(self) -> str:
         """Host and, where it is not the usual one, port."""
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -1,6 +1,6 @@
 """HTTP as every part of the library speaks it: see :class:`HttpClient`. Loaded at the first request."""
 
-from inventory_sources._http._client import Dialling, HttpClient, Incoming, patience
+from inventory_sources._http._client import Dialling, HttpClient, Incoming
 from inventory_sources._http._messages import (
     HttpAnswer,
     HttpLimits,
@@ -9,6 +9,7 @@ from inventory_sources._http._messages import (
     check_header_values,
     shown_url,
 )
+from inventory_sources._http._patience import Patience, patience
 from inventory_sources._http._statuses import read_date, refusal, retry_after
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "HttpLimits",
     "HttpRequest",
     "Incoming",
+    "Patience",
     "check_header_names",
     "check_header_values",
     "patience",

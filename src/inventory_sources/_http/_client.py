@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urljoin
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from inventory_sources._http._coding import ACCEPTED, capped, decoded
 from inventory_sources._http._messages import (
@@ -19,9 +19,9 @@ from inventory_sources._http._messages import (
     check_header_names,
     check_header_values,
 )
-from inventory_sources._http._statuses import redirected
+from inventory_sources._http._redirects import onwards
 from inventory_sources._url import WebAddress
-from inventory_sources.errors import ConfigurationError, ConnectFailed, FetchTimeout, InputTooLarge
+from inventory_sources.errors import ConnectFailed, InputTooLarge
 from inventory_sources.netguard import Resolver, dial, networks, system_resolver
 from inventory_sources.payload import Payload
 from inventory_sources.spool import spool
@@ -29,15 +29,13 @@ from inventory_sources.spool import spool
 if TYPE_CHECKING:
     import ssl
 
+    from inventory_sources._http._patience import Patience
     from inventory_sources._http._wire import Connection, Exchange
-    from inventory_sources.protocols.clock import Clock
     from inventory_sources.protocols.connector import FetchContext
 
-__all__ = ["Dialling", "HttpClient", "Incoming", "patience"]
+__all__ = ["Dialling", "HttpClient", "Incoming"]
 
 _IDLE_EACH = 16
-#: What may go along to another origin.
-_HARMLESS = frozenset({"accept"})
 
 
 @frozen(kw_only=True)
@@ -79,27 +77,6 @@ class Incoming:
         return HttpAnswer(self.status, self.headers, body, self.origin, self.exchange.evidence)
 
 
-def patience(
-    limits: HttpLimits, clock: Clock, context: FetchContext | None = None, *, what: str = "the answer"
-) -> Callable[[], float]:
-    """How long each step may take from now on, within the limits and, for a fetch, its own deadline.
-
-    :param what: is said not to have arrived, once no time is left.
-    """
-    end = clock.monotonic() + limits.deadline
-
-    def wait() -> float:
-        left = end - clock.monotonic()
-        if context is not None:
-            context.checkpoint()
-            left = min(left, context.remaining())
-        if left <= 0:
-            raise FetchTimeout(f"{what} did not arrive whole within {limits.deadline:g} s")
-        return min(limits.timeout, left)
-
-    return wait
-
-
 class HttpClient:
     """Sends requests, from as many threads as one likes; a context manager that hangs up at its end.
 
@@ -107,24 +84,28 @@ class HttpClient:
     environment are not used, apart from where the system keeps its certificates. A status is not judged here: see
     :func:`~inventory_sources._http.refusal`.
 
-    :param wait: how many seconds the next step may take; raises when none are left. See :func:`patience`.
+    :param wait: how long each step may take; see :func:`patience`.
+    :ivar left: how many seconds are left for all that is still to be sent; raises when there are none.
     """
 
-    def __init__(self, limits: HttpLimits, wait: Callable[[], float], dialling: Dialling | None = None) -> None:
+    def __init__(self, limits: HttpLimits, wait: Patience, dialling: Dialling | None = None) -> None:
         self._limits = limits
         self._wait = wait
+        self.left: Callable[[], float] = wait.left
         self._dialling = dialling or Dialling()
         self._allowed = networks(self._dialling.allow_private)
         self._idle: dict[tuple[str, str, int], list[Connection]] = {}
         self._lock = threading.Lock()
         self._tls: ssl.SSLContext | None = None
         self._decoded = 0
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         with self._lock:
+            self._closed = True
             connections = [connection for idle in self._idle.values() for connection in idle]
             self._idle.clear()
         for connection in connections:
@@ -136,7 +117,17 @@ class HttpClient:
         :raises FetchError: when it cannot be had whole.
         """
         with self.open(request) as incoming:
-            return incoming.whole(b"".join(incoming.chunks))
+            return self.read(incoming)
+
+    def read(self, incoming: Incoming) -> HttpAnswer:
+        """The whole of an open answer, in memory.
+
+        :raises FetchError: when it cannot be had whole, or is larger than an answer in memory may be.
+        """
+        body = io.BytesIO()
+        for chunk in capped(incoming.chunks, self._limits.max_answer_bytes, incoming.origin):
+            body.write(chunk)
+        return incoming.whole(body.getvalue())
 
     def download(self, incoming: Incoming, context: FetchContext) -> Payload:
         """The body of an open answer, in the run's spool.
@@ -163,11 +154,11 @@ class HttpClient:
         """
         for _ in range(self._limits.max_redirects):
             with self._open(request) as incoming:
-                onwards = self._onwards(request, incoming)
-                if onwards is None:
+                further = onwards(request, incoming.status, incoming.headers, incoming.origin)
+                if further is None:
                     yield incoming
                     return
-                request = onwards
+            request = further
         with self._open(request) as incoming:
             yield incoming
 
@@ -185,32 +176,37 @@ class HttpClient:
         self._keep(url, connection)
 
     def _exchange(self, request: HttpRequest, url: WebAddress) -> tuple[Connection, Exchange]:
+        headers = _complete_headers(request, url)
+        connection = self._idle_connection(url)
+        if connection is not None:
+            try:
+                return connection, self._begun(connection, request, url, headers)
+            except ConnectFailed:
+                # A server may hang up on an idle connection at any moment, even while the request is on its way.
+                if not request.may_repeat:
+                    raise
+        connection = self._dial(url)
+        return connection, self._begun(connection, request, url, headers)
+
+    def _begun(
+        self, connection: Connection, request: HttpRequest, url: WebAddress, headers: Mapping[str, str]
+    ) -> Exchange:
         from inventory_sources._http._wire import Exchange
 
-        headers = _complete_headers(request, url)
-        while True:
-            connection = self._connection(url)
-            try:
-                exchange = Exchange(
-                    connection, url, headers, self._wait, method=request.method, content=request.content or b""
-                )
-            except BaseException as error:
-                connection.close()
-                # A server may hang up on an idle connection at any moment, even on its way.
-                if not (connection.used and request.may_repeat and isinstance(error, ConnectFailed)):
-                    raise
-            else:
-                return connection, exchange
-
-    def _connection(self, url: WebAddress) -> Connection:
-        with self._lock:
-            idle = self._idle.get(_key(url), [])
-            connection = idle.pop() if idle else None
-        while connection is not None and connection.stale:
+        try:
+            return Exchange(connection, url, headers, self._wait, method=request.method, content=request.content or b"")
+        except BaseException:
             connection.close()
+            raise
+
+    def _idle_connection(self, url: WebAddress) -> Connection | None:
+        while True:
             with self._lock:
+                idle = self._idle.get(url.server)
                 connection = idle.pop() if idle else None
-        return connection or self._dial(url)
+            if connection is None or not connection.stale:
+                return connection
+            connection.close()
 
     def _dial(self, url: WebAddress) -> Connection:
         from inventory_sources._http._wire import Connection
@@ -236,8 +232,8 @@ class HttpClient:
 
     def _keep(self, url: WebAddress, connection: Connection) -> None:
         with self._lock:
-            idle = self._idle.setdefault(_key(url), [])
-            if len(idle) < _IDLE_EACH:
+            idle = self._idle.setdefault(url.server, [])
+            if len(idle) < _IDLE_EACH and not self._closed:
                 idle.append(connection)
                 return
         connection.close()
@@ -254,32 +250,6 @@ class HttpClient:
                 if self._decoded > limits.max_decoded_bytes:
                     raise InputTooLarge(f"{url.origin} sends more than {limits.max_decoded_bytes} bytes")
             yield chunk
-
-    def _onwards(self, request: HttpRequest, incoming: Incoming) -> HttpRequest | None:
-        """Where a redirect leads, if it is one that may be followed."""
-        if incoming.status not in {301, 302, 303, 307, 308}:
-            return None
-        now = WebAddress.parse(request.url)
-        with suppress(ConfigurationError):
-            then = WebAddress.parse(urljoin(request.url, incoming.headers.get("location", "").partition("#")[0]))
-            same = _key(now) == _key(then)
-            keeps_body = request.content is None or (same and incoming.status in {307, 308})
-            if (keeps_body or incoming.status == 303) and not (now.scheme == "https" and then.scheme == "http"):
-                return _carried(request, then, same=same, body=incoming.status != 303)
-        raise redirected(incoming.status, incoming.headers, incoming.origin)
-
-
-def _carried(request: HttpRequest, then: WebAddress, *, same: bool, body: bool) -> HttpRequest:
-    url = f"{then.scheme}://{then.authority}{then.target}"
-    headers = request.headers if same else {n: v for n, v in request.headers.items() if n.lower() in _HARMLESS}
-    if body and request.method != "GET":
-        return evolve(request, url=url, headers=headers)
-    kept = {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
-    return HttpRequest(url, kept)
-
-
-def _key(url: WebAddress) -> tuple[str, str, int]:
-    return url.scheme, url.host, url.port
 
 
 def _complete_headers(request: HttpRequest, url: WebAddress) -> dict[str, str]:

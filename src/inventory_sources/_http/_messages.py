@@ -16,7 +16,12 @@ __all__ = ["HttpAnswer", "HttpLimits", "HttpRequest", "check_header_names", "che
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[!-~](?:[ \t!-~]*[!-~])?")
-_OURS = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding"})
+_OURS = frozenset(
+    "accept-encoding connection content-length expect host keep-alive proxy-connection te trailer transfer-encoding "
+    "upgrade".split()
+)
+_REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_METHODS = _REPEATABLE | {"POST", "PATCH"}
 
 
 def shown_url(url: str) -> str:
@@ -45,6 +50,7 @@ class HttpLimits:
     :param deadline: seconds for all of it, every request of a fetch; the sync's own deadline counts too.
     :param max_bytes: of each body as sent.
     :param max_decoded_bytes: of all bodies of a fetch together, after decompression.
+    :param max_answer_bytes: of each body that is read into memory, such as a page of JSON, after decompression.
     :param max_ratio: decoded bytes for each byte sent, looked at from 1 MiB decoded on.
     :param max_redirects: to follow, at most 3. Each is judged like the first address, and to another origin nothing
         is carried along: no header, no body, no key.
@@ -54,8 +60,14 @@ class HttpLimits:
     deadline: float = field(default=900.0, validator=_positive)
     max_bytes: int = field(default=256 * 1024**2, validator=_positive)
     max_decoded_bytes: int = field(default=1024**3, validator=_positive)
+    max_answer_bytes: int = field(default=32 * 1024**2, validator=_positive)
     max_ratio: float = field(default=200.0, validator=_positive)
     max_redirects: int = field(default=0, validator=_redirects)
+
+
+def _method(instance: object, attribute: object, value: str) -> None:
+    if value not in _METHODS:
+        raise ConfigurationError(f"{value[:20]!r} is not one of the methods {', '.join(sorted(_METHODS))}")
 
 
 @frozen
@@ -65,17 +77,20 @@ class HttpRequest:
     :param url: ``https://host/path?query``, with the query that is really sent; shown without it.
     :param headers: all but those that HTTP itself needs; their values are never shown.
     :param content: the body; ``None`` sends none.
+    :param repeatable: whether it may be sent again where its method alone does not say so: a POST that only asks.
+    :raises ConfigurationError: for another method than those of RFC 9110 and RFC 5789 that have an answer.
     """
 
     url: str = field(repr=shown_url)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
-    method: str = "GET"
+    method: str = field(default="GET", validator=_method)
     content: bytes | None = field(default=None, repr=False)
+    repeatable: bool = False
 
     @property
     def may_repeat(self) -> bool:
         """Whether sending it twice is the same as sending it once (RFC 9110, section 9.2.2)."""
-        return self.method in {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
+        return self.repeatable or self.method in _REPEATABLE
 
 
 @frozen

@@ -60,6 +60,8 @@ def _unusable(status: int, headers: Mapping[str, str], origin: str) -> FetchErro
         return FetchError(f"{text}: its answer is not ready yet")
     if status == 206:
         return FetchError(f"{text}: a part that was not asked for", recovery=Recovery.STOP)
+    if status == 304:
+        return FetchError(f"{text}: not changed, which nobody asked", recovery=Recovery.STOP)
     if 300 <= status < 400:
         return redirected(status, headers, origin)
     return FetchError(text, recovery=Recovery.STOP, guidance="Check the URL and what the endpoint expects.")

@@ -8,7 +8,7 @@ Nothing in this module logs. It is loaded at the first request.
 
 from __future__ import annotations
 
-import select
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
@@ -65,10 +65,17 @@ class Connection:
     @property
     def stale(self) -> bool:
         """Whether the server has hung up, or sent something that nobody asked for, since the last answer."""
-        try:
-            return bool(self.http.trailing_data[0]) or bool(select.select([self.socket], [], [], 0)[0])
-        except (OSError, ValueError):
+        if self.http.trailing_data[0]:
             return True
+        # Read, not only looked at: under TLS 1.3 a socket has bytes to read that are session tickets and no data.
+        try:
+            self.socket.settimeout(0)
+            self.socket.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        except OSError:
+            return True
+        return True
 
     def close(self) -> None:
         """Hangs up."""
@@ -101,6 +108,7 @@ class Exchange:
         self._http = connection.http
         self._origin = url.origin
         self._wait = wait
+        self._method = method
         self._ended = self._answered = self.at_end = False
         request = None
         # What is suppressed repeats the header, which may be a token; it must not even hang on our error.
@@ -121,6 +129,8 @@ class Exchange:
     @property
     def declared_size(self) -> int | None:
         """Bytes of the body as the server declares them; ``None`` when it does not."""
+        if self._method == "HEAD" or self.status in {204, 304}:
+            return 0
         if "transfer-encoding" in self.headers or "content-length" not in self.headers:
             return None
         # h11 has checked the header; several equal values are allowed.
@@ -129,7 +139,7 @@ class Exchange:
     @property
     def evidence(self) -> Evidence:
         """What a body that was read to its end proves: nothing, where only the closed connection ends it."""
-        if "transfer-encoding" in self.headers:
+        if "transfer-encoding" in self.headers and self.declared_size is None:
             return Evidence(frozenset({Proof.CHUNKED_END}))
         return Evidence(frozenset() if self.declared_size is None else frozenset({Proof.LENGTH}))
 

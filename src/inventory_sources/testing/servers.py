@@ -245,7 +245,7 @@ class ScriptedHttpServer:
         if response.raw is not None:
             self._send(connection, response.raw, drip)
             return
-        head = response.head(keep_alive=self._keep_alive and response.goes_on)
+        head = response.head(keep_alive=self._keep_alive and (response.goes_on or response.hang_up))
         self._send(connection, head, drip if drip and drip.head else None)
         left = response.cut_after
         for piece in () if bodiless else response.framed_body():
