@@ -218,6 +218,8 @@ class FetchError(InventorySourcesError):
     code = "fetch_failed"
     phase = Phase.FETCH
     default_recovery = Recovery.RETRY
+    #: Of an HTTP answer, where one was the reason.
+    status: int | None = None
     default_guidance = "The next attempt may succeed; if it goes on, check the source's address and its system."
 
 

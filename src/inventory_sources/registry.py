@@ -20,12 +20,13 @@ from inventory_sources.source import Part, Source, SourceSpec
 
 __all__ = ["Registry"]
 
-_STAGES = ("connector", "decoder", "mapper", "identity", "guard", "sink", "catalog")
+_STAGES = ("connector", "decoder", "mapper", "identity", "guard", "sink", "catalog", "auth", "pager")
 
 _STANDARD: dict[str, dict[str, str]] = {
     "connector": {
         "file": "inventory_sources.connectors:FileConnector",
         "http": "inventory_sources.connectors:HttpConnector",
+        "rest": "inventory_sources.rest:RestConnector",
         "sftp": "inventory_sources.connectors:SftpConnector",
         "ftp": "inventory_sources.connectors:FtpConnector",
     },
@@ -53,6 +54,22 @@ _STANDARD: dict[str, dict[str, str]] = {
         "mass_change": "inventory_sources.guards:MassChange",
         "low_match": "inventory_sources.guards:LowMatch",
     },
+    "auth": {
+        "bearer": "inventory_sources.rest:Bearer",
+        "basic": "inventory_sources.rest:Basic",
+        "api_key": "inventory_sources.rest:ApiKey",
+        "both": "inventory_sources.rest:Both",
+    },
+    "pager": {
+        "link_header": "inventory_sources.rest:LinkHeader",
+        "next_url": "inventory_sources.rest:NextUrl",
+        "cursor": "inventory_sources.rest:Cursor",
+        "graphql_cursor": "inventory_sources.rest:GraphQlCursor",
+        "page_number": "inventory_sources.rest:PageNumber",
+        "header_total": "inventory_sources.rest:HeaderTotal",
+        "offset": "inventory_sources.rest:Offset",
+        "key_set": "inventory_sources.rest:KeySet",
+    },
 }
 
 
@@ -70,7 +87,8 @@ class Registry:
     def register(self, stage: str, name: str, part: object) -> None:
         """Gives a class (built from options) or an object (used as it is) a name.
 
-        :param stage: ``connector``, ``decoder``, ``mapper``, ``identity``, ``guard``, ``sink`` or ``catalog``.
+        :param stage: ``connector``, ``decoder``, ``mapper``, ``identity``, ``guard``, ``sink``, ``catalog``, ``auth``
+            or ``pager``.
         :raises ConfigurationError: when the stage is unknown or the name is taken by another part.
         """
         if stage not in _STAGES:
@@ -152,14 +170,24 @@ class Registry:
     def _converter(self) -> Any:
         if self._made is None:
             from inventory_sources.mappers import EqualSku, TableIdentity
+            from inventory_sources.rest import Auth, Pager
 
             made = document_converter(self.secrets)
-            # The type of the mapper's field. By it, and not by the object's own class, cattrs finds its hooks.
+            # The type of the stage's field. By it, and not by the object's own class, cattrs finds its hooks.
             identity: Any = EqualSku | TableIdentity
-            made.register_structure_hook(identity, lambda value, _: self._make("identity", made.structure(value, Part)))
-            made.register_unstructure_hook(identity, lambda value: made.unstructure(self._stored("identity", value)))
+            for stage, declared in (("identity", identity), ("auth", Auth), ("pager", Pager)):
+                self._nest(made, stage, declared)
             self._made = made
         return self._made
+
+    def _nest(self, made: Any, stage: str, declared: Any) -> None:
+        """Has a part that is a field of another stored as parts are."""
+        made.register_structure_hook_func(
+            lambda target: target == declared, lambda value, _: self._make(stage, made.structure(value, Part))
+        )
+        made.register_unstructure_hook_func(
+            lambda target: target == declared, lambda value: made.unstructure(self._stored(stage, value))
+        )
 
     def _stored(self, stage: str, part: object) -> Part:
         described, storable = self._describe(stage, part)

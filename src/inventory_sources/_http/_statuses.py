@@ -29,6 +29,12 @@ def refusal(status: int, headers: Mapping[str, str], origin: str, now: datetime)
     """The error for a status (RFC 9110, section 15; RFC 6585), or ``None`` when the body is the answer."""
     if status in _WHOLE_ANSWERS:
         return None
+    refused = _refused(status, headers, origin, now)
+    refused.status = status
+    return refused
+
+
+def _refused(status: int, headers: Mapping[str, str], origin: str, now: datetime) -> FetchError:
     text = f"{origin} answered with status {status}"
     if status in (401, 403, 407):
         return AccessRefused(text)

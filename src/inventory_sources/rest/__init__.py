@@ -2,7 +2,19 @@
 
 from inventory_sources._http import HttpAnswer, HttpLimits, HttpRequest
 from inventory_sources.rest._auth import ApiKey, Auth, Basic, Bearer, Both
-from inventory_sources.rest._pages import Page, Pager
+from inventory_sources.rest._connector import RestConnector
+from inventory_sources.rest._graphql import GraphQl
+from inventory_sources.rest._pagers import (
+    Cursor,
+    GraphQlCursor,
+    HeaderTotal,
+    KeySet,
+    LinkHeader,
+    NextUrl,
+    Offset,
+    PageNumber,
+)
+from inventory_sources.rest._pages import Declared, ListMoved, Page, Pager
 from inventory_sources.rest._session import RestSession
 
 __all__ = [
@@ -11,10 +23,22 @@ __all__ = [
     "Basic",
     "Bearer",
     "Both",
+    "Cursor",
+    "Declared",
+    "GraphQl",
+    "GraphQlCursor",
+    "HeaderTotal",
     "HttpAnswer",
     "HttpLimits",
     "HttpRequest",
+    "KeySet",
+    "LinkHeader",
+    "ListMoved",
+    "NextUrl",
+    "Offset",
     "Page",
+    "PageNumber",
     "Pager",
+    "RestConnector",
     "RestSession",
 ]

@@ -1,0 +1,319 @@
+"""RestConnector: a list of records, or files, from a REST or GraphQL API, as declared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from attrs import Attribute, evolve, field, frozen
+
+from inventory_sources._http import (
+    Dialling,
+    HttpAnswer,
+    HttpClient,
+    HttpLimits,
+    HttpRequest,
+    check_header_names,
+    check_header_values,
+    patience,
+    shown_url,
+)
+from inventory_sources._url import WebAddress
+from inventory_sources.errors import ConfigurationError, FetchError, InputIncomplete, Recovery, StructureInvalid
+from inventory_sources.netguard import networks, system_resolver
+from inventory_sources.payload import Evidence, Payload, Proof
+from inventory_sources.protocols.connector import Head
+from inventory_sources.rest._auth import Auth
+from inventory_sources.rest._graphql import GraphQl, refuse_errors
+from inventory_sources.rest._pagers import next_link
+from inventory_sources.rest._pages import Page, Pager
+from inventory_sources.rest._records import flat, records_at, reshaped, shape
+from inventory_sources.rest._session import RestSession, json_of
+from inventory_sources.rest._walk import Listing, Walk
+from inventory_sources.spool import HEAD_BYTES, spool
+
+if TYPE_CHECKING:
+    import ssl
+
+    from inventory_sources.protocols.connector import FetchContext, Fetched
+
+__all__ = ["RestConnector"]
+
+_HTML = (b"<!doctype html", b"<html")
+
+
+def _valid_url(instance: object, attribute: object, url: str) -> None:
+    WebAddress.parse(url)
+
+
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    """As `tuple`, which would take a text for a list of its letters."""
+    if isinstance(values, str):
+        raise ConfigurationError("a list of texts is needed, not one text")
+    return tuple(values)
+
+
+def _valid_networks(instance: object, attribute: object, ranges: tuple[str, ...]) -> None:
+    networks(ranges)
+
+
+def _positive(instance: object, attribute: Attribute[Any], value: int) -> None:
+    if value < 1:
+        raise ConfigurationError(f"{attribute.name} must be more than 0")
+
+
+def _valid_shape(instance: object, attribute: object, expression: str | None) -> None:
+    if expression is not None:
+        shape(expression)
+
+
+@frozen(kw_only=True)
+class RestConnector:
+    """Asks an API for a list, page after page, and yields its records; or, without ``records``, its files.
+
+    Records are flat texts: nested keys are joined by dots, numbers keep their spelling, booleans are ``true`` and
+    ``false``, lists are left out. Nothing is yielded before the whole list was read and found to be whole.
+
+    To adapt it, subclass and override :meth:`request`, :meth:`page_records`, :meth:`record`, :meth:`session`,
+    :meth:`resolve` or :meth:`tls`.
+
+    :param url: ``https://host/path?query``, without user name and fragment; shown without its query.
+    :param params: added to the query.
+    :param headers: sent as they are; secrets belong into ``auth``.
+    :param body: sent as JSON.
+    :param graphql: sent by POST in place of ``body``.
+    :param auth: signs the requests.
+    :param records: where in the document the list is, as a dotted path or JSON Pointer, ``""`` for the document
+        itself; ``None`` leaves each answer to the source's decoder.
+    :param reshape: a JMESPath expression (extra ``jmespath``) that is applied to the document before that.
+    :param keep: columns to keep; all unless given.
+    :param pager: leads from one page to the next; ``None`` for a list in one answer.
+    :param key: where a record has what it is known by, which no two share: one that comes twice shows that the list
+        moved while it was read.
+    :param verify: reads the list twice, which must give the same keys: for pages that shift when the list changes.
+    :param concurrency: pages asked for at the same time, where all are known after the first.
+    :param limits: on time and size, of each answer and of all together.
+    :param max_pages: more are refused.
+    :param max_records: more are refused.
+    :param allow_html: whether a file may be HTML, which otherwise is taken for a login or error page.
+    :param allow_private: ranges such as ``10.1.0.0/16`` that may be reached although they are not public. For an
+        operator to set, never for whoever names the URL.
+    :param allow_plaintext: whether secrets may be sent over ``http://``.
+    :raises ConfigurationError: when one of these cannot be used.
+    """
+
+    url: str = field(kw_only=False, repr=shown_url, validator=_valid_url)
+    method: str = "GET"
+    params: Mapping[str, str] = field(factory=dict, repr=False)
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    body: object = field(default=None, repr=False)
+    graphql: GraphQl | None = None
+    auth: Auth | None = None
+    records: str | None = None
+    reshape: str | None = field(default=None, validator=_valid_shape)
+    keep: tuple[str, ...] = field(default=(), converter=_texts)
+    pager: Pager | None = None
+    key: str | None = None
+    verify: bool = False
+    concurrency: int = field(default=1, validator=_positive)
+    limits: HttpLimits = field(factory=HttpLimits)
+    max_pages: int = field(default=100_000, validator=_positive)
+    max_records: int = field(default=20_000_000, validator=_positive)
+    allow_html: bool = False
+    allow_private: tuple[str, ...] = field(default=(), converter=_texts, validator=_valid_networks)
+    allow_plaintext: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        check_header_names(self.headers)
+        check_header_values(self.headers)
+        if self.auth and self.auth.sends_secrets and self.url.startswith("http:") and not self.allow_plaintext:
+            raise ConfigurationError(
+                "a secret would be sent in the clear over http://",
+                guidance="Use https://, or set allow_plaintext where the network itself is trusted.",
+            )
+        if fault := self._fault():
+            raise ConfigurationError(fault)
+
+    def _fault(self) -> str | None:
+        if self.body is not None and self.graphql:
+            return "body and graphql are both given"
+        if self.method not in ("GET", "POST"):
+            return "method must be GET or POST"
+        if self.key is None and (self.verify or getattr(self.pager, "needs_key", False)):
+            return "verify and overlap need key, to know a record again"
+        if self.records is not None:
+            return None
+        if self.reshape or self.keep or self.key or self.graphql:
+            return "reshape, keep, key and graphql need records: where in the document the list is"
+        if self.pager and not getattr(self.pager, "by_headers", False):
+            return "this pager reads JSON documents; give records, or use LinkHeader or HeaderTotal"
+        return None
+
+    def fetch(self, context: FetchContext) -> Iterator[Fetched]:
+        """Yields all records of the list, or all its files.
+
+        :raises FetchError: when a page cannot be had.
+        :raises StructureInvalid: when a document is not as declared.
+        :raises InputIncomplete: when the list went on changing while it was read.
+        """
+        with self.session(context) as session:
+            if self.records is None:
+                yield from self._files(session)
+            else:
+                yield from self._rows(session)
+
+    def check(self, context: FetchContext) -> Head:
+        """The head of the first answer; sends the first request of :meth:`fetch`.
+
+        :raises FetchError: as :meth:`fetch` would.
+        """
+        with self.session(context) as session:
+            request = self.request(context)
+            answer, _ = self._ask(session, self.pager.first(request) if self.pager else request)
+            head = answer.body[:HEAD_BYTES]
+            media_type = answer.headers.get("content-type")
+            return Head(answer.origin, head, len(head) == len(answer.body), media_type, len(answer.body))
+
+    def request(self, context: FetchContext) -> HttpRequest:
+        """What to ask for, without what the pager and the auth add; override to add what depends on the sync."""
+        body = self.graphql.body if self.graphql else self.body
+        url = WebAddress.parse(self.url).with_query(self.params)
+        defaults = {"Accept": "application/json"} if self.records is not None else {}
+        if body is not None:
+            defaults["Content-Type"] = "application/json"
+        given = {name.lower() for name in self.headers}
+        return HttpRequest(
+            f"{url.scheme}://{url.authority}{url.target}",
+            {**{name: value for name, value in defaults.items() if name.lower() not in given}, **self.headers},
+            "POST" if self.graphql else self.method,
+            None if body is None else json.dumps(body).encode(),
+        )
+
+    def page_records(self, page: Page) -> Sequence[Mapping[str, Any]]:
+        """What of a page is the list, as in its document; override where no path leads there.
+
+        :raises StructureInvalid: when it is not there.
+        """
+        document = page.document if self.reshape is None else reshaped(page.document, self.reshape)
+        return records_at(document, self.records or "", page.answer.origin)
+
+    def record(self, record: dict[str, str | None]) -> Mapping[str, object] | None:
+        """What is yielded of a flat record; override to change it, or to leave it out by ``None``."""
+        return record
+
+    @contextmanager
+    def session(self, context: FetchContext) -> Iterator[RestSession]:
+        """What sends the requests of one fetch; override to wrap it."""
+        dialling = Dialling(allow_private=self.allow_private, resolver=self.resolve, tls=self.tls)
+        with HttpClient(self.limits, patience(self.limits, context.clock, context), dialling) as client:
+            yield RestSession(client, context, self.auth)
+
+    def resolve(self, host: str, port: int) -> Iterable[str]:
+        """The addresses of a name, each of which is judged; override to use a resolver of one's own.
+
+        :raises OSError: when there are none.
+        """
+        return system_resolver(host, port)
+
+    def tls(self) -> ssl.SSLContext:
+        """How servers are verified: by the system's certificates; override to trust a private authority."""
+        import ssl
+
+        return ssl.create_default_context()
+
+    def _rows(self, session: RestSession) -> Iterable[Mapping[str, object]]:
+        """The records of the list, in order."""
+        listing = self._walk(session, self._taken).run(self.request(session.context))
+        session.context.evidence = self._evidence(listing)
+        return listing.taken
+
+    def _files(self, session: RestSession) -> Iterable[Payload]:
+        def spooled(page: Page, _: object) -> list[Payload]:
+            answer = page.answer
+            file = spool([answer.body], session.context, origin=answer.origin, max_bytes=self.limits.max_decoded_bytes)
+            return [
+                Payload(
+                    answer.origin,
+                    file.path,
+                    None,
+                    answer.evidence,
+                    answer.headers.get("content-type"),
+                    file.size,
+                    file.sha256,
+                )
+            ]
+
+        listing = self._walk(session, spooled).run(self.request(session.context))
+        if self.pager is None:
+            return listing.taken
+        return [evolve(payload, evidence=self._evidence(listing)) for payload in listing.taken]
+
+    def _walk(self, session: RestSession, take: Any) -> Walk[Any]:
+        return Walk(
+            ask=lambda request: self._ask(session, request),
+            records=None if self.records is None else self.page_records,
+            take=take,
+            pager=self.pager,
+            key=self.key,
+            verify=self.verify,
+            concurrency=self.concurrency,
+            max_pages=self.max_pages,
+            max_records=self.max_records,
+        )
+
+    def _ask(self, session: RestSession, request: HttpRequest) -> tuple[HttpAnswer, Any]:
+        session.context.checkpoint()
+        answer = session.send(request)
+        document = None
+        if self.records is None:
+            self._refuse_html(answer)
+        else:
+            document = json_of(answer)
+            if self.graphql:
+                refuse_errors(document, answer.origin)
+        if self.pager is None:
+            _refuse_page(answer, document)
+        return answer, document
+
+    def _taken(self, page: Page, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, object]]:
+        first = page.seen - len(records) + 1
+        made = (self.record(flat(record, number)) for number, record in enumerate(records, first))
+        kept = [record for record in made if record is not None]
+        if self.keep:
+            kept = [{name: record[name] for name in self.keep if name in record} for record in kept]
+        return kept
+
+    def _evidence(self, listing: Listing[Any]) -> Evidence:
+        if self.pager is None:
+            return listing.last.evidence
+        if not listing.proven:
+            return Evidence()
+        counted = frozenset() if listing.declared is None else frozenset({Proof.COUNT})
+        return Evidence(counted | {Proof.LAST_PAGE}, listing.declared)
+
+    def _refuse_html(self, answer: HttpAnswer) -> None:
+        kinds = ("text/html", "application/xhtml+xml")
+        looks = answer.body[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_HTML)
+        if (looks or answer.media_type in kinds) and not self.allow_html:
+            raise FetchError(
+                f"{answer.origin} answered with a page of HTML, not with a file",
+                recovery=Recovery.STOP,
+                guidance="A login or error page looks like this; check the URL and the credentials. "
+                "If the file itself is HTML, declare allow_html.",
+            )
+
+
+def _refuse_page(answer: HttpAnswer, document: Any) -> None:
+    """Refuses what says itself that it is a part of a list, where no pager is declared."""
+    more = document.get("@odata.nextLink") if isinstance(document, dict) else None
+    with suppress(StructureInvalid):
+        more = more or next_link(answer.headers)
+    if more:
+        raise InputIncomplete(
+            f"{answer.origin} answered with one page of several",
+            recovery=Recovery.STOP,
+            guidance="Declare a pager: LinkHeader() where the Link header, NextUrl('@odata.nextLink', optional=True) "
+            "where the document names the next page.",
+        )
