@@ -278,8 +278,15 @@ def test_an_upload_that_takes_its_place_is_put_back(
     assert desk.names() == (["done/20260302T120100Z_stock.csv"] if afterwards == "move" else [])
 
 
-def test_two_uploads_in_between_are_both_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _structlog_as_found() -> Iterator[None]:
     structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("_structlog_as_found")
+def test_two_uploads_in_between_are_both_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     connector = desk.connector("*.csv", take="each", afterwards="move")
     desk.upload("stock.csv", "one")
     desk.fetch(connector)

@@ -17,6 +17,7 @@ from attrs import evolve
 from inventory_sources.errors import StoreError, StoreUnavailable
 from inventory_sources.protocols.store import AuditEntry, StateChange, StoredSource
 from inventory_sources.status import SourceState
+from inventory_sources.stores._dialect import Sqlite
 from inventory_sources.testing import ManualClock
 
 _CHILD = """
@@ -162,3 +163,21 @@ def test_importing_the_package_of_stores_loads_no_sqlalchemy():
         "import sys, inventory_sources.stores, inventory_sources.stores.memory; assert 'sqlalchemy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_process_that_is_turned_away_while_another_opens_a_new_file_tries_again():
+    class Crowded:
+        """A connection to a file that others open at the same time: it is turned away twice."""
+
+        def __init__(self):
+            self.executed = []
+
+        def execute(self, statement):
+            self.executed.append(statement)
+            if "journal_mode" in statement and self.executed.count(statement) <= 2:
+                raise sqlite3.OperationalError("database is locked")
+
+    cursor = Crowded()
+    Sqlite().prepare(cursor, 5000)
+    assert cursor.executed.count("PRAGMA journal_mode = WAL") == 3
+    assert cursor.executed[2:4] == ["BEGIN IMMEDIATE", "ROLLBACK"]

@@ -232,13 +232,12 @@ def _make_engine(location: str, lock_timeout: timedelta) -> Engine:
         raise ConfigurationError("the state database's URL is not understood") from None
     dialect = dialect_of(engine)
     milliseconds = int(lock_timeout.total_seconds() * 1000)
-    statements = dialect.prepare(milliseconds) if dialect else ()
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
         cursor = connection.cursor()
-        for statement in statements:
-            cursor.execute(statement)
+        if dialect:
+            dialect.prepare(cursor, milliseconds)
         cursor.close()
         connection.commit()
 

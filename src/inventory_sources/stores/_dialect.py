@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Dialect", "dialect_of"]
 
+_TURNS = 10
+
 
 class Dialect:
     """Servers in general: the transaction is SQLAlchemy's, the clock is the database's."""
@@ -30,9 +33,8 @@ class Dialect:
     #: Codes of errors that say that a lock was waited for too long.
     locked_codes: frozenset[object] = frozenset()
 
-    def prepare(self, lock_timeout_ms: int) -> Sequence[str]:
-        """Statements for each new connection of an engine that the store made itself."""
-        return ()
+    def prepare(self, cursor: Any, lock_timeout_ms: int) -> None:
+        """Sets up each new connection of an engine that the store made itself."""
 
     def begin(self, connection: Connection) -> None:
         """Opens a transaction that will write."""
@@ -76,8 +78,23 @@ class Sqlite(Dialect):
     isolation = "AUTOCOMMIT"
     locked_codes = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_TIMEOUT"})
 
-    def prepare(self, lock_timeout_ms: int) -> Sequence[str]:
-        return (f"PRAGMA busy_timeout = {lock_timeout_ms}", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL")
+    def prepare(self, cursor: Any, lock_timeout_ms: int) -> None:
+        cursor.execute(f"PRAGMA busy_timeout = {lock_timeout_ms}")
+        self._write_ahead(cursor)
+        cursor.execute("PRAGMA synchronous = FULL")
+
+    def _write_ahead(self, cursor: Any) -> None:
+        # Of processes that open a new file at once, SQLite may turn some away without having them wait for their turn.
+        for tries_left in reversed(range(_TURNS)):
+            try:
+                cursor.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if not tries_left:
+                    raise
+                cursor.execute("BEGIN IMMEDIATE")
+                cursor.execute("ROLLBACK")
+            else:
+                return
 
     def begin(self, connection: Connection) -> None:
         connection.begin()
@@ -109,8 +126,8 @@ class Postgres(Dialect):
     repeat_codes = frozenset({"40001", "40P01"})
     locked_codes = frozenset({"55P03"})
 
-    def prepare(self, lock_timeout_ms: int) -> Sequence[str]:
-        return (f"SET lock_timeout = {lock_timeout_ms}",)
+    def prepare(self, cursor: Any, lock_timeout_ms: int) -> None:
+        cursor.execute(f"SET lock_timeout = {lock_timeout_ms}")
 
     def upsert(self, table: Table, changed: Sequence[str]) -> Executable:
         insert = postgresql.insert(table)
@@ -132,8 +149,8 @@ class MariaDb(Dialect):
     repeat_codes = frozenset({1020, 1213})
     locked_codes = frozenset({1205})
 
-    def prepare(self, lock_timeout_ms: int) -> Sequence[str]:
-        return (f"SET SESSION innodb_lock_wait_timeout = {max(1, lock_timeout_ms // 1000)}",)
+    def prepare(self, cursor: Any, lock_timeout_ms: int) -> None:
+        cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {max(1, lock_timeout_ms // 1000)}")
 
     def upsert(self, table: Table, changed: Sequence[str]) -> Executable:
         insert = mysql.insert(table)
