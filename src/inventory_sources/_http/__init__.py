@@ -1,6 +1,7 @@
 """HTTP as every part of the library speaks it: see :class:`HttpClient`. Loaded at the first request."""
 
 from inventory_sources._http._client import Dialling, HttpClient, Incoming
+from inventory_sources._http._conditions import Validators, unchanged
 from inventory_sources._http._messages import (
     HttpAnswer,
     HttpLimits,
@@ -20,6 +21,7 @@ __all__ = [
     "HttpRequest",
     "Incoming",
     "Patience",
+    "Validators",
     "check_header_names",
     "check_header_values",
     "patience",
@@ -27,4 +29,5 @@ __all__ = [
     "refusal",
     "retry_after",
     "shown_url",
+    "unchanged",
 ]

@@ -27,6 +27,7 @@ from inventory_sources.payload import Evidence, Payload, Proof
 from inventory_sources.protocols.connector import Head
 from inventory_sources.rest._auth import Auth
 from inventory_sources.rest._graphql import GraphQl, refuse_errors
+from inventory_sources.rest._manners import Manners
 from inventory_sources.rest._pagers import next_link
 from inventory_sources.rest._pages import Page, Pager
 from inventory_sources.rest._records import flat, records_at, reshaped, shape
@@ -94,6 +95,7 @@ class RestConnector:
         moved while it was read.
     :param verify: reads the list twice, which must give the same keys: for pages that shift when the list changes.
     :param concurrency: pages asked for at the same time, where all are known after the first.
+    :param manners: how fast they are asked for, and which requests are sent again.
     :param limits: on time and size, of each answer and of all together.
     :param max_pages: more are refused.
     :param max_records: more are refused.
@@ -118,6 +120,7 @@ class RestConnector:
     key: str | None = None
     verify: bool = False
     concurrency: int = field(default=1, validator=_positive)
+    manners: Manners = field(factory=Manners)
     limits: HttpLimits = field(factory=HttpLimits)
     max_pages: int = field(default=100_000, validator=_positive)
     max_records: int = field(default=20_000_000, validator=_positive)
@@ -189,6 +192,7 @@ class RestConnector:
             {**{name: value for name, value in defaults.items() if name.lower() not in given}, **self.headers},
             "POST" if self.graphql else self.method,
             None if body is None else json.dumps(body).encode(),
+            repeatable=self.graphql is not None,
         )
 
     def page_records(self, page: Page) -> Sequence[Mapping[str, Any]]:
@@ -208,7 +212,7 @@ class RestConnector:
         """What sends the requests of one fetch; override to wrap it."""
         dialling = Dialling(allow_private=self.allow_private, resolver=self.resolve, tls=self.tls)
         with HttpClient(self.limits, patience(self.limits, context.clock, context), dialling) as client:
-            yield RestSession(client, context, self.auth)
+            yield RestSession(client, context, self.auth, self.manners)
 
     def resolve(self, host: str, port: int) -> Iterable[str]:
         """The addresses of a name, each of which is judged; override to use a resolver of one's own.

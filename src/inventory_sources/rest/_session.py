@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 
 from inventory_sources import _json
-from inventory_sources._http import HttpAnswer, HttpClient, HttpRequest, refusal
-from inventory_sources.errors import AccessRefused, FetchError, Recovery, StructureInvalid
+from inventory_sources._http import HttpAnswer, HttpClient, HttpRequest, Incoming, refusal, unchanged
+from inventory_sources.errors import (
+    AccessRefused,
+    ConnectFailed,
+    FetchError,
+    RateLimited,
+    Recovery,
+    StructureInvalid,
+    Truncated,
+)
+from inventory_sources.rest._manners import Manners
+from inventory_sources.rest._pace import Pace
 
 if TYPE_CHECKING:
+    from inventory_sources.payload import Payload
     from inventory_sources.protocols.connector import FetchContext
     from inventory_sources.rest._auth import Auth
 
 __all__ = ["RestSession"]
 
+T = TypeVar("T")
+
 _DEEPEST = 64
+#: What may be gone at the next try.
+_PASSING = (ConnectFailed, Truncated, RateLimited)
+_PASSING_STATUSES = frozenset({408, 429, 502, 503, 504})
 
 
 @frozen
@@ -25,34 +43,92 @@ class RestSession:
     """Sends requests for one fetch; may be used from several threads.
 
     :param auth: signs them; ``None`` sends them as they are.
+    :param manners: how fast they go, and which are sent again.
     """
 
     client: HttpClient
     context: FetchContext
     auth: Auth | None = None
+    manners: Manners = field(factory=Manners)
+    pace: Pace = field(repr=False)
+
+    @pace.default
+    def _own_pace(self) -> Pace:
+        return Pace(self.manners, self.context.clock, self.client.left)
 
     def send(self, request: HttpRequest) -> HttpAnswer:
-        """The whole answer to a signed request.
+        """The whole answer to a signed request, in memory.
 
-        :raises FetchError: when it cannot be had, or its status is none of 200, 203 and 204.
+        :raises FetchError: when it cannot be had, or its status is none of 200, 203 and 204 (and 304, where the
+            request has a condition).
         """
-        if self.auth is None:
-            return self.plain(request)
-        signed = self.auth.sign(request, self)
-        try:
-            return self.plain(signed)
-        except AccessRefused:
-            if not self.auth.renew(signed, self):
-                raise
-        return self.plain(self.auth.sign(request, self))
+        return self._tried(request, self._read, self.auth)
 
     def plain(self, request: HttpRequest) -> HttpAnswer:
         """As :meth:`send`, but not signed: for the endpoints that give tokens."""
-        answer = self.client.send(request)
-        refused = refusal(answer.status, answer.headers, answer.origin, self.context.clock.now())
-        if refused:
-            raise refused
+        return self._tried(request, self._read)
+
+    def download(self, request: HttpRequest) -> tuple[HttpAnswer, Payload]:
+        """The answer to a signed request, without its body, and the body in the run's spool.
+
+        :raises FetchError: as :meth:`send` does.
+        """
+        return self._tried(request, self._spooled, self.auth)
+
+    def _tried(self, request: HttpRequest, take: Callable[[Incoming], T], auth: Auth | None = None) -> T:
+        tried, renewed = 0, False
+        while True:
+            self.pace.turn()
+            # Each try is signed anew: a server takes a nonce once.
+            signed = auth.sign(request, self) if auth else request
+            tried += 1
+            try:
+                return self._once(signed, take)
+            except AccessRefused:
+                if auth is None or renewed or not auth.renew(signed, self):
+                    raise
+                renewed = True
+            except FetchError as error:
+                if not (request.may_repeat and tried < self.manners.tries and self._paused(error, tried)):
+                    raise
+
+    def _once(self, request: HttpRequest, take: Callable[[Incoming], T]) -> T:
+        with self.client.open(request) as incoming:
+            now = self.context.clock.now()
+            if self.manners.budget:
+                self.pace.hold(self.manners.budget.pause(incoming.headers, now))
+            refused = refusal(incoming.status, incoming.headers, incoming.origin, now)
+            if refused is None or unchanged(request, incoming.status):
+                return take(incoming)
+        # Outside of the with: the connection of a request that was refused is as good as any.
+        raise refused
+
+    def _paused(self, error: FetchError, tried: int) -> bool:
+        """Waits before a request is sent again; ``False`` when it must not be, or only after too long a pause."""
+        told = error.retry_after if isinstance(error, RateLimited) else None
+        if not isinstance(error, _PASSING) and error.status not in _PASSING_STATUSES:
+            return False
+        wait = max(self.pace.backoff(tried), told / timedelta(seconds=1) if told else 0.0)
+        if wait > self.manners.max_pause or wait >= self.client.left():
+            return False
+        if told:
+            self.pace.hold(wait)
+        else:
+            self.pace.rest(wait)
+        return True
+
+    def _read(self, incoming: Incoming) -> HttpAnswer:
+        answer = self.client.read(incoming)
+        if self.manners.cost:
+            throttled, wait = self.manners.cost.judge(json_of(answer))
+            self.pace.hold(wait)
+            if throttled:
+                raise RateLimited(f"{answer.origin} has no points left", retry_after=timedelta(seconds=wait))
         return answer
+
+    def _spooled(self, incoming: Incoming) -> tuple[HttpAnswer, Payload]:
+        payload = self.client.download(incoming, self.context)
+        return incoming.whole(), payload
 
     def json(self, request: HttpRequest) -> Any:
         """The document that answers a signed request; see :func:`json_of`."""
