@@ -176,3 +176,24 @@ def test_a_text_given_in_place_of_a_reference_is_not_repeated() -> None:
     with pytest.raises(SecretNotFound) as raised:
         default_secrets().resolve(TEXT)
     assert TEXT not in f"{raised.value}{raised.value!r}"
+
+
+def test_another_text_is_kept_by_a_resolver_that_can_store() -> None:
+    texts = {"erp": "first"}
+
+    class Vault(CallableSecrets):
+        def store(self, reference: str, text: str) -> None:
+            texts[reference.removeprefix("vault:")] = text
+
+    vault = Vault("vault", texts.get)
+    for resolver in (vault, SecretResolvers(EnvironmentSecrets({}), vault)):
+        secret = Secret.reference("vault:erp", resolver)
+        assert secret.replace(f"{secret.reveal()}+")
+        assert secret.reveal() == texts["erp"]
+    assert texts == {"erp": "first++"}
+
+
+def test_other_secrets_keep_their_text() -> None:
+    for secret in (Secret("first"), Secret.reference("env:ERP", EnvironmentSecrets({"ERP": "first"}))):
+        assert not secret.replace("second")
+        assert secret.reveal() == "first"

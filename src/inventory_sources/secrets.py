@@ -43,7 +43,7 @@ class SecretResolver(Protocol):
 
 @runtime_checkable
 class WritableSecretResolver(SecretResolver, Protocol):
-    """A resolver that a screen can hand a new secret to."""
+    """A resolver that a screen can hand a new secret to, and a server that replaces one."""
 
     def store(self, reference: str, text: str) -> None:
         """Keeps ``text`` under ``reference``, replacing what was there."""
@@ -56,13 +56,14 @@ class Secret:
     seen by the next sync. Only the second kind can be stored.
     """
 
-    __slots__ = ("_read", "_reference")
+    __slots__ = ("_read", "_reference", "_resolver")
 
     def __init__(self, text: str) -> None:
         if not isinstance(text, str) or not text:
             raise ConfigurationError("a secret must be a text that is not empty")
         self._read: Callable[[], str] = lambda: text
         self._reference: str | None = None
+        self._resolver: SecretResolver | None = None
 
     @classmethod
     def reference(cls, reference: str, resolver: SecretResolver | None = None) -> Secret:
@@ -76,10 +77,9 @@ class Secret:
             raise ConfigurationError(
                 "a secret is referred to as SCHEME:NAME", guidance="Keep the secret elsewhere and give env:NAME."
             )
-        if isinstance(found, SecretResolvers):
-            found.of(reference)
         secret = cls.__new__(cls)
-        secret._read = lambda: found.resolve(reference)  # noqa: SLF001 - its own class
+        secret._resolver = found.of(reference) if isinstance(found, SecretResolvers) else found  # noqa: SLF001 - its own class
+        secret._read = lambda: found.resolve(reference)  # noqa: SLF001 - as above
         secret._reference = reference  # noqa: SLF001 - as above
         return secret
 
@@ -94,6 +94,16 @@ class Secret:
         :raises SecretNotFound: when a reference cannot be resolved.
         """
         return self._read()
+
+    def replace(self, text: str) -> bool:
+        """Has another text kept under this secret's reference; whether its resolver is one that can.
+
+        The next :meth:`reveal` gives it.
+        """
+        if self._reference is None or not isinstance(self._resolver, WritableSecretResolver):
+            return False
+        self._resolver.store(self._reference, text)
+        return True
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):

@@ -4,6 +4,10 @@ from inventory_sources._http import HttpAnswer, HttpLimits, HttpRequest
 from inventory_sources.rest._auth import ApiKey, Auth, Basic, Bearer, Both
 from inventory_sources.rest._connector import RestConnector
 from inventory_sources.rest._graphql import GraphQl
+from inventory_sources.rest._hmac import HmacSigning
+from inventory_sources.rest._login import LoginToken
+from inventory_sources.rest._oauth1 import OAuth1
+from inventory_sources.rest._oauth2 import ClientCredentials, RefreshToken
 from inventory_sources.rest._pagers import (
     Cursor,
     GraphQlCursor,
@@ -23,22 +27,27 @@ __all__ = [
     "Basic",
     "Bearer",
     "Both",
+    "ClientCredentials",
     "Cursor",
     "Declared",
     "GraphQl",
     "GraphQlCursor",
     "HeaderTotal",
+    "HmacSigning",
     "HttpAnswer",
     "HttpLimits",
     "HttpRequest",
     "KeySet",
     "LinkHeader",
     "ListMoved",
+    "LoginToken",
     "NextUrl",
+    "OAuth1",
     "Offset",
     "Page",
     "PageNumber",
     "Pager",
+    "RefreshToken",
     "RestConnector",
     "RestSession",
 ]

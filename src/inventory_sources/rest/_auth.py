@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote_plus, urlencode
 
@@ -16,7 +16,19 @@ from inventory_sources.secrets import Secret
 if TYPE_CHECKING:
     from inventory_sources.rest._session import RestSession
 
-__all__ = ["ApiKey", "Auth", "Basic", "Bearer", "Both", "valid_header", "valid_scheme", "with_headers", "with_query"]
+__all__ = [
+    "ApiKey",
+    "Auth",
+    "Basic",
+    "Bearer",
+    "Both",
+    "basic",
+    "valid_header",
+    "valid_scheme",
+    "with_headers",
+    "with_query",
+    "without_query",
+]
 
 
 class Auth(Protocol):
@@ -56,9 +68,15 @@ def with_headers(request: HttpRequest, headers: Mapping[str, str]) -> HttpReques
 
 def with_query(request: HttpRequest, parameters: Mapping[str, str]) -> HttpRequest:
     """The request with these parameters in place of its own of the same names: a next link may repeat a key."""
+    bare = without_query(request, parameters)
+    return evolve(bare, url=f"{bare.url}{'&' if '?' in bare.url else '?'}{urlencode(parameters)}")
+
+
+def without_query(request: HttpRequest, names: Container[str]) -> HttpRequest:
+    """The request without the parameters of these names."""
     url, _, query = request.url.partition("?")
-    kept = [part for part in query.split("&") if part and unquote_plus(part.partition("=")[0]) not in parameters]
-    return evolve(request, url=f"{url}?{'&'.join([*kept, urlencode(parameters)])}")
+    kept = [part for part in query.split("&") if part and unquote_plus(part.partition("=")[0]) not in names]
+    return evolve(request, url=f"{url}?{'&'.join(kept)}" if kept else url)
 
 
 @frozen

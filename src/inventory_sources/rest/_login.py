@@ -1,0 +1,135 @@
+"""A login of the API's own: one request with user name and password, whose answer holds a token or sets cookies."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from attrs import field, frozen
+
+from inventory_sources import _json
+from inventory_sources._http import HttpAnswer, HttpRequest, shown_url
+from inventory_sources.errors import AccessRefused, ConfigurationError, StructureInvalid
+from inventory_sources.rest._auth import valid_header, valid_scheme
+from inventory_sources.rest._tokens import Token, TokenAuth, header_value, judged, valid_token_url
+from inventory_sources.secrets import Secret
+
+if TYPE_CHECKING:
+    from inventory_sources.rest._session import RestSession
+
+__all__ = ["LoginToken"]
+
+
+def _names(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
+@frozen(kw_only=True)
+class LoginToken(TokenAuth):
+    """A token, or the cookies of a session, by a POST to the API's own login; refused, it logs in once more.
+
+    :param url: of the login, reached within the connector's limits and judged like its URL.
+    :param body: what to post, without its secrets.
+    :param secrets: what to put into it, by dotted path: ``{"params.password": Secret(...)}``.
+    :param form: whether the body is posted as a form, not as JSON.
+    :param token: strict path of the token in the answer.
+    :param cookies: names of the cookies to send back, where it is these that stand for the session.
+    :param granted: strict path of what the answer holds, neither ``null`` nor ``false``, when the login was good; for
+        an API that answers a wrong password with status 200.
+    :param lifetime: of the token in seconds; ``None`` keeps it until it is refused.
+    :param header: where the token goes on a request.
+    :param scheme: the word before the token there; empty for none.
+    :param allow_plaintext: whether the secrets may be sent over ``http://``.
+    :raises ConfigurationError: when one of these cannot be used.
+    """
+
+    url: str = field(repr=shown_url)
+    body: Mapping[str, object] = field(factory=dict, repr=False)
+    secrets: Mapping[str, Secret]
+    form: bool = False
+    token: str | None = None
+    cookies: tuple[str, ...] = field(default=(), converter=_names)
+    granted: str | None = None
+    lifetime: float | None = None
+    header: str = field(default="Authorization", validator=valid_header)
+    scheme: str = field(default="Bearer", validator=valid_scheme)
+    allow_plaintext: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        valid_token_url(self.url, allow_plaintext=self.allow_plaintext)
+        if bool(self.token) == bool(self.cookies):
+            raise ConfigurationError("a login gives either a token or cookies: name one of them")
+        if self.lifetime is not None and not self.lifetime > 0:
+            raise ConfigurationError("lifetime must be more than 0")
+        self._filled(dict.fromkeys(self.secrets, ""))
+
+    def _header(self) -> str:
+        return "Cookie" if self.cookies else self.header
+
+    def _ask(self, session: RestSession) -> Token:
+        answer = session.client.send(self._request())
+        document = judged(answer, session)
+        if self.granted:
+            self._at(document, self.granted, answer.origin)
+        if self.cookies:
+            return Token(_cookies(self.cookies, answer), self.lifetime)
+        token = self._at(document, self.token or "", answer.origin)
+        return Token(header_value(self.scheme, token, answer.origin), self.lifetime)
+
+    def _request(self) -> HttpRequest:
+        filled = self._filled({path: secret.reveal() for path, secret in self.secrets.items()})
+        headers = {"Accept": "application/json"}
+        if self.form:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            return HttpRequest(self.url, headers, "POST", urlencode(filled).encode())
+        headers["Content-Type"] = "application/json"
+        return HttpRequest(self.url, headers, "POST", json.dumps(filled, allow_nan=False).encode())
+
+    def _filled(self, secrets: Mapping[str, str]) -> dict[str, Any]:
+        """The body with its secrets, which go into objects that are there or made for them."""
+        filled: dict[str, Any] = copy.deepcopy(dict(self.body))
+        for path, text in secrets.items():
+            *above, last = path.split(".")
+            place: Any = filled
+            for step in above:
+                place = place.setdefault(step, {}) if isinstance(place, dict) else None
+            if not isinstance(place, dict) or last in place:
+                raise ConfigurationError(f"the body of the login has no free place at {path!r}")
+            place[last] = text
+        return filled
+
+    @staticmethod
+    def _at(document: object, path: str, origin: str) -> object:
+        found: object = None
+        # What follow says names the keys of the answer, which are nobody's to see.
+        with suppress(StructureInvalid):
+            found = _json.follow(document, path)
+        if found is None or found is False:
+            raise AccessRefused(
+                f"{origin} let nobody in: its answer has nothing at {path!r}",
+                guidance="Correct the credentials, or the path if they are right.",
+            )
+        return found
+
+
+def _cookies(names: Iterable[str], answer: HttpAnswer) -> str:
+    """The answer's cookies of these names as they are sent back (RFC 6265, sections 4.1.1 and 4.2.1).
+
+    :raises AccessRefused: when one of them is not set.
+    """
+    given = answer.headers.get("set-cookie", "")
+    pairs = []
+    for name in names:
+        found = re.search(rf"(?:^|,\s*){re.escape(name)}=([!#-+\--:<-\[\]-~]+)", given)
+        if found is None:
+            raise AccessRefused(
+                f"{answer.origin} let nobody in: its answer sets no cookie {name!r}",
+                guidance="Correct the credentials, or the cookie's name if they are right.",
+            )
+        pairs.append(f"{name}={found[1]}")
+    return "; ".join(pairs)
