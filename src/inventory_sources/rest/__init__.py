@@ -6,6 +6,7 @@ from inventory_sources.rest._connector import RestConnector
 from inventory_sources.rest._graphql import GraphQl
 from inventory_sources.rest._hmac import HmacSigning
 from inventory_sources.rest._login import LoginToken
+from inventory_sources.rest._manners import Budget, CostThrottle, Manners
 from inventory_sources.rest._oauth1 import OAuth1
 from inventory_sources.rest._oauth2 import ClientCredentials, RefreshToken
 from inventory_sources.rest._pagers import (
@@ -27,7 +28,9 @@ __all__ = [
     "Basic",
     "Bearer",
     "Both",
+    "Budget",
     "ClientCredentials",
+    "CostThrottle",
     "Cursor",
     "Declared",
     "GraphQl",
@@ -41,6 +44,7 @@ __all__ = [
     "LinkHeader",
     "ListMoved",
     "LoginToken",
+    "Manners",
     "NextUrl",
     "OAuth1",
     "Offset",

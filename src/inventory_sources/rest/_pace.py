@@ -55,10 +55,13 @@ class Pace:
         if wait > 0 and wait >= self.left():
             raise FetchTimeout("the declared rate lets no more requests through before the deadline")
         self.rest(wait)
-        while (wait := self._held - self.clock.monotonic()) > 0:
+        waited = self.clock.monotonic()
+        while (held := self._held) > waited:
+            wait = held - self.clock.monotonic()
             if wait > self.manners.max_pause or wait >= self.left():
                 raise RateLimited("the server's budget is used up", retry_after=timedelta(seconds=wait))
             self.rest(wait)
+            waited = held
 
     def hold(self, seconds: float) -> None:
         """No request is sent for so long."""
