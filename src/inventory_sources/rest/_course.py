@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve, field
 
 from inventory_sources.errors import InputTooLarge, StructureInvalid
+from inventory_sources.payload import Payload
 from inventory_sources.rest._pages import Declared, ListMoved, Page, Pager, trait
 from inventory_sources.rest._records import key_of
 
@@ -40,7 +41,7 @@ class Course:
     keys: dict[str, None] = field(factory=dict)
     declared: Declared | None = None
     _asked: set[tuple[str, str, bytes | None]] = field(factory=set)
-    _prints: set[bytes] = field(factory=set)
+    _prints: set[str | None] = field(factory=set)
     _before: Page | None = None
     _first_size: int = 0
 
@@ -83,7 +84,7 @@ class Course:
         self._compare(page)
         if self.key is not None:
             self._take_keys(page, page.keys[len(page.records) - len(added) :])
-        elif page.records:
+        elif page.records or isinstance(page.document, Payload):
             self._take_print(page)
         self.seen += len(added)
         if self.seen > self.max_records:
@@ -121,7 +122,10 @@ class Course:
             )
 
     def _take_print(self, page: Page) -> None:
-        found = hashlib.sha256(json.dumps(page.records).encode()).digest()
+        if isinstance(page.document, Payload):
+            found = page.document.sha256
+        else:
+            found = hashlib.sha256(json.dumps(page.records).encode()).hexdigest()
         if found in self._prints:
             raise ListMoved(f"page {page.number} has the records of a page before it")
         self._prints.add(found)

@@ -13,7 +13,7 @@ from inventory_sources.errors import StructureInvalid
 if TYPE_CHECKING:
     from inventory_sources._http import HttpAnswer, HttpRequest
 
-__all__ = ["Declared", "ListMoved", "Page", "Pager", "trait", "value_at", "whole_number"]
+__all__ = ["Declared", "ListMoved", "Page", "Pager", "link_text", "trait", "value_at", "whole_number"]
 
 
 class ListMoved(Exception):
@@ -29,7 +29,8 @@ class Page:
 
     :param number: from 1 on.
     :param request: what it answers, unsigned.
-    :param document: the body as JSON, numbers as their text; ``None`` where bodies are left to a decoder.
+    :param document: the body as JSON, numbers as their text; a :class:`~inventory_sources.payload.Payload` where bodies
+        are left to a decoder.
     :param records: what the page holds of the list, as in the document.
     :param seen: records of all pages up to this one, each once.
     :param keys: what each record is known by, where that is declared.
@@ -109,3 +110,13 @@ def whole_number(value: object, name: str) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
         return int(value)
     raise StructureInvalid(f"{name!r} is no whole number, which is declared to tell how long the list is")
+
+
+def link_text(value: object, path: str) -> str:
+    """A cursor or key that leads on.
+
+    :raises StructureInvalid: when it is none.
+    """
+    if not isinstance(value, str) or not value:
+        raise StructureInvalid(f"{path!r} is no text or number, which is to lead to the next page")
+    return value
