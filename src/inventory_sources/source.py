@@ -9,7 +9,7 @@ from datetime import timedelta
 from attrs import Factory, field, frozen
 
 from inventory_sources.errors import ConfigurationError
-from inventory_sources.feed import Feed
+from inventory_sources.feed import Feed, FeedScope
 from inventory_sources.frequency import Frequency
 from inventory_sources.guards import default_guards
 from inventory_sources.protocols.catalog import Catalog
@@ -72,6 +72,13 @@ class Source:
     frequency: Frequency = field(factory=Frequency.manual, converter=_frequency)
     retry: RetryPolicy = Factory(RetryPolicy)
     timeout: timedelta = field(default=timedelta(minutes=15), validator=_check_timeout)
+
+    def __attrs_post_init__(self) -> None:
+        if getattr(self.connector, "gives_changes", False) is True and self.feed.scope is FeedScope.SNAPSHOT:
+            raise ConfigurationError(
+                "the connector fetches only what changed, but its feed is declared as a snapshot",
+                guidance="Declare Feed.partial(), or let the connector fetch everything each time.",
+            )
 
     @property
     def rules(self) -> Rules:

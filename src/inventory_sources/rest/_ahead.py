@@ -61,9 +61,8 @@ class Answers:
             self._forget()
             return self._ask(request)
         _, answer = self._sent.popleft()
-        found = answer.result()
         self._fill(self._pool)
-        return found
+        return answer.result()
 
     def _fill(self, pool: ThreadPoolExecutor) -> None:
         for request in islice(self._planned, self._most - len(self._sent)):

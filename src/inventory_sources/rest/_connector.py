@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import Attribute, evolve, field, frozen
@@ -21,19 +22,24 @@ from inventory_sources._http import (
     shown_url,
 )
 from inventory_sources._url import WebAddress
-from inventory_sources.errors import ConfigurationError, FetchError, InputIncomplete, Recovery, StructureInvalid
+from inventory_sources.errors import ConfigurationError, FetchError, Recovery
 from inventory_sources.netguard import networks, system_resolver
 from inventory_sources.payload import Evidence, Payload, Proof
 from inventory_sources.protocols.connector import Head
 from inventory_sources.rest._auth import Auth
+from inventory_sources.rest._calls import Further
+from inventory_sources.rest._details import Details, completed
 from inventory_sources.rest._graphql import GraphQl, refuse_errors
+from inventory_sources.rest._joins import Cells, Join
 from inventory_sources.rest._manners import Manners
-from inventory_sources.rest._pagers import next_link
+from inventory_sources.rest._pagers import refuse_page
 from inventory_sources.rest._pages import Page, Pager
 from inventory_sources.rest._records import flat, records_at, reshaped, shape
+from inventory_sources.rest._report import Report, reported
 from inventory_sources.rest._session import RestSession, json_of
 from inventory_sources.rest._walk import Listing, Walk
-from inventory_sources.spool import HEAD_BYTES, spool
+from inventory_sources.rest._watermark import Pull, Watermark
+from inventory_sources.spool import HEAD_BYTES
 
 if TYPE_CHECKING:
     import ssl
@@ -96,6 +102,11 @@ class RestConnector:
     :param verify: reads the list twice, which must give the same keys: for pages that shift when the list changes.
     :param concurrency: pages asked for at the same time, where all are known after the first.
     :param manners: how fast they are asked for, and which requests are sent again.
+    :param joins: columns from second lists, one after the other.
+    :param details: columns from a request of its own for each record, after the joins.
+    :param watermark: asks only for what changed; the source's feed is then partial.
+    :param report: has the API make the input as a file, which goes to the source's decoder; ``url`` is then only where
+        its paths begin.
     :param limits: on time and size, of each answer and of all together.
     :param max_pages: more are refused.
     :param max_records: more are refused.
@@ -121,6 +132,10 @@ class RestConnector:
     verify: bool = False
     concurrency: int = field(default=1, validator=_positive)
     manners: Manners = field(factory=Manners)
+    joins: tuple[Join, ...] = field(default=(), converter=tuple)
+    details: Details | None = None
+    watermark: Watermark | None = None
+    report: Report | None = None
     limits: HttpLimits = field(factory=HttpLimits)
     max_pages: int = field(default=100_000, validator=_positive)
     max_records: int = field(default=20_000_000, validator=_positive)
@@ -138,6 +153,17 @@ class RestConnector:
             )
         if fault := self._fault():
             raise ConfigurationError(fault)
+        for join in self.joins:
+            join.check(self.url)
+        if self.details:
+            self.details.check(self.url)
+        if self.report:
+            self.report.check(self.url)
+
+    @property
+    def gives_changes(self) -> bool:
+        """Whether most fetches give only what changed, so that the source's feed must be partial."""
+        return self.watermark is not None
 
     def _fault(self) -> str | None:
         if self.body is not None and self.graphql:
@@ -146,10 +172,13 @@ class RestConnector:
             return "method must be GET or POST"
         if self.key is None and (self.verify or getattr(self.pager, "needs_key", False)):
             return "verify and overlap need key, to know a record again"
+        if self.report and (self.records is not None or self.pager):
+            return "a report is a file for the source's decoder: it has neither records nor pager"
         if self.records is not None:
             return None
-        if self.reshape or self.keep or self.key or self.graphql:
-            return "reshape, keep, key and graphql need records: where in the document the list is"
+        for name in ("reshape", "keep", "key", "graphql", "joins", "details", "watermark"):
+            if getattr(self, name):
+                return f"{name} needs records: where in the document the list is"
         if self.pager and not getattr(self.pager, "by_headers", False):
             return "this pager reads JSON documents; give records, or use LinkHeader or HeaderTotal"
         return None
@@ -162,22 +191,29 @@ class RestConnector:
         :raises InputIncomplete: when the list went on changing while it was read.
         """
         with self.session(context) as session:
-            if self.records is None:
+            if self.report is not None:
+                yield self._reported(self.report, session)
+            elif self.records is None:
                 yield from self._files(session)
             else:
                 yield from self._rows(session)
 
     def check(self, context: FetchContext) -> Head:
-        """The head of the first answer; sends the first request of :meth:`fetch`.
+        """The head of the first answer; sends the first request of :meth:`fetch`. A report is made for it.
 
         :raises FetchError: as :meth:`fetch` would.
         """
         with self.session(context) as session:
+            if self.report is not None:
+                return _head(self._reported(self.report, session))
             request = self.request(context)
-            answer, _ = self._ask(session, self.pager.first(request) if self.pager else request)
-            head = answer.body[:HEAD_BYTES]
-            media_type = answer.headers.get("content-type")
-            return Head(answer.origin, head, len(head) == len(answer.body), media_type, len(answer.body))
+            answer, document = self._ask(session, self.pager.first(request) if self.pager else request)
+        if isinstance(document, Payload):
+            return _head(document)
+        whole = Payload(
+            answer.origin, answer.body, media_type=answer.headers.get("content-type"), size=len(answer.body)
+        )
+        return _head(whole)
 
     def request(self, context: FetchContext) -> HttpRequest:
         """What to ask for, without what the pager and the auth add; override to add what depends on the sync."""
@@ -229,27 +265,36 @@ class RestConnector:
 
     def _rows(self, session: RestSession) -> Iterable[Mapping[str, object]]:
         """The records of the list, in order."""
-        listing = self._walk(session, self._taken).run(self.request(session.context))
-        session.context.evidence = self._evidence(listing)
-        return listing.taken
+        context, base = session.context, self.request(session.context)
+        pull = Pull.begin(self.watermark, context) if self.watermark else None
+        if not (self.joins or self.details or pull):
+            listing = self._walk(session, lambda *page: self._finished(self._flat(*page))).run(base)
+            context.evidence = self._evidence(listing)
+            return listing.taken
+        listing = self._walk(session, self._flat).run(pull.request(base) if pull else base)
+        rows, whole = completed(listing.taken, self.joins, self.details, self._further(session))
+        if pull:
+            pull.end(listing)
+        if whole and (pull is None or pull.since is None):
+            context.evidence = self._evidence(listing)
+        return self._finished(rows)
+
+    def _reported(self, report: Report, session: RestSession) -> Payload:
+        payload = reported(report, self._further(session))
+        self._refuse_html(payload)
+        return payload
+
+    def _further(self, session: RestSession) -> Further:
+        return Further(
+            session=session,
+            base=self.request(session.context),
+            concurrency=self.concurrency,
+            max_pages=self.max_pages,
+            max_records=self.max_records,
+        )
 
     def _files(self, session: RestSession) -> Iterable[Payload]:
-        def spooled(page: Page, _: object) -> list[Payload]:
-            answer = page.answer
-            file = spool([answer.body], session.context, origin=answer.origin, max_bytes=self.limits.max_decoded_bytes)
-            return [
-                Payload(
-                    answer.origin,
-                    file.path,
-                    None,
-                    answer.evidence,
-                    answer.headers.get("content-type"),
-                    file.size,
-                    file.sha256,
-                )
-            ]
-
-        listing = self._walk(session, spooled).run(self.request(session.context))
+        listing = self._walk(session, lambda page, _: [page.document]).run(self.request(session.context))
         if self.pager is None:
             return listing.taken
         return [evolve(payload, evidence=self._evidence(listing)) for payload in listing.taken]
@@ -269,22 +314,24 @@ class RestConnector:
 
     def _ask(self, session: RestSession, request: HttpRequest) -> tuple[HttpAnswer, Any]:
         session.context.checkpoint()
-        answer = session.send(request)
-        document = None
+        document: Any
         if self.records is None:
-            self._refuse_html(answer)
+            answer, document = session.download(request)
+            self._refuse_html(document)
         else:
+            answer = session.send(request)
             document = json_of(answer)
-            if self.graphql:
-                refuse_errors(document, answer.origin)
+        if self.graphql:
+            refuse_errors(document, answer.origin)
         if self.pager is None:
-            _refuse_page(answer, document)
+            refuse_page(answer, document)
         return answer, document
 
-    def _taken(self, page: Page, records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, object]]:
-        first = page.seen - len(records) + 1
-        made = (self.record(flat(record, number)) for number, record in enumerate(records, first))
-        kept = [record for record in made if record is not None]
+    def _flat(self, page: Page, records: Sequence[Mapping[str, Any]]) -> list[Cells]:
+        return [flat(record, number) for number, record in enumerate(records, page.seen - len(records) + 1)]
+
+    def _finished(self, records: Iterable[Cells]) -> list[Mapping[str, object]]:
+        kept = [record for record in map(self.record, records) if record is not None]
         if self.keep:
             kept = [{name: record[name] for name in self.keep if name in record} for record in kept]
         return kept
@@ -297,27 +344,23 @@ class RestConnector:
         counted = frozenset() if listing.declared is None else frozenset({Proof.COUNT})
         return Evidence(counted | {Proof.LAST_PAGE}, listing.declared)
 
-    def _refuse_html(self, answer: HttpAnswer) -> None:
-        kinds = ("text/html", "application/xhtml+xml")
-        looks = answer.body[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_HTML)
-        if (looks or answer.media_type in kinds) and not self.allow_html:
+    def _refuse_html(self, payload: Payload) -> None:
+        with payload.open() as file:
+            looks = file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_HTML)
+        kind = (payload.media_type or "").partition(";")[0].strip().lower()
+        if (looks or kind in ("text/html", "application/xhtml+xml")) and not self.allow_html:
             raise FetchError(
-                f"{answer.origin} answered with a page of HTML, not with a file",
+                f"{payload.origin} answered with a page of HTML, not with a file",
                 recovery=Recovery.STOP,
                 guidance="A login or error page looks like this; check the URL and the credentials. "
                 "If the file itself is HTML, declare allow_html.",
             )
 
 
-def _refuse_page(answer: HttpAnswer, document: Any) -> None:
-    """Refuses what says itself that it is a part of a list, where no pager is declared."""
-    more = document.get("@odata.nextLink") if isinstance(document, dict) else None
-    with suppress(StructureInvalid):
-        more = more or next_link(answer.headers)
-    if more:
-        raise InputIncomplete(
-            f"{answer.origin} answered with one page of several",
-            recovery=Recovery.STOP,
-            guidance="Declare a pager: LinkHeader() where the Link header, NextUrl('@odata.nextLink', optional=True) "
-            "where the document names the next page.",
-        )
+def _head(payload: Payload) -> Head:
+    """The head of a file, which is then removed."""
+    with payload.open() as file:
+        data = file.read(HEAD_BYTES)
+    if isinstance(payload.body, Path):
+        payload.body.unlink()
+    return Head(payload.origin, data, len(data) == payload.size, payload.media_type, payload.size)

@@ -33,6 +33,7 @@ __all__ = ["RestSession"]
 T = TypeVar("T")
 
 _DEEPEST = 64
+_SHOWN_KINDS = frozenset({"application/octet-stream", "application/xml", "text/csv", "text/html", "text/xml"})
 #: What may be gone at the next try.
 _PASSING = (ConnectFailed, Truncated, RateLimited)
 _PASSING_STATUSES = frozenset({408, 429, 502, 503, 504})
@@ -56,26 +57,34 @@ class RestSession:
     def _own_pace(self) -> Pace:
         return Pace(self.manners, self.context.clock, self.client.left)
 
-    def send(self, request: HttpRequest) -> HttpAnswer:
+    def send(self, request: HttpRequest, *, also: frozenset[int] = frozenset()) -> HttpAnswer:
         """The whole answer to a signed request, in memory.
 
+        :param also: statuses that are an answer, too, such as 202 for a job that was begun.
         :raises FetchError: when it cannot be had, or its status is none of 200, 203 and 204 (and 304, where the
             request has a condition).
         """
-        return self._tried(request, self._read, self.auth)
+        return self._tried(request, self._read, self.auth, also)
 
     def plain(self, request: HttpRequest) -> HttpAnswer:
         """As :meth:`send`, but not signed: for the endpoints that give tokens."""
         return self._tried(request, self._read)
 
-    def download(self, request: HttpRequest) -> tuple[HttpAnswer, Payload]:
-        """The answer to a signed request, without its body, and the body in the run's spool.
+    def download(self, request: HttpRequest, *, signed: bool = True) -> tuple[HttpAnswer, Payload]:
+        """The answer to a request, without its body, and the body in the run's spool.
 
+        :param signed: ``False`` for another origin, where no credentials may go.
         :raises FetchError: as :meth:`send` does.
         """
-        return self._tried(request, self._spooled, self.auth)
+        return self._tried(request, self._spooled, self.auth if signed else None)
 
-    def _tried(self, request: HttpRequest, take: Callable[[Incoming], T], auth: Auth | None = None) -> T:
+    def _tried(
+        self,
+        request: HttpRequest,
+        take: Callable[[Incoming], T],
+        auth: Auth | None = None,
+        also: frozenset[int] = frozenset(),
+    ) -> T:
         tried, renewed = 0, False
         while True:
             self.pace.turn()
@@ -83,7 +92,7 @@ class RestSession:
             signed = auth.sign(request, self) if auth else request
             tried += 1
             try:
-                return self._once(signed, take)
+                return self._once(signed, take, also)
             except AccessRefused:
                 if auth is None or renewed or not auth.renew(signed, self):
                     raise
@@ -92,13 +101,13 @@ class RestSession:
                 if not (request.may_repeat and tried < self.manners.tries and self._paused(error, tried)):
                     raise
 
-    def _once(self, request: HttpRequest, take: Callable[[Incoming], T]) -> T:
+    def _once(self, request: HttpRequest, take: Callable[[Incoming], T], also: frozenset[int]) -> T:
         with self.client.open(request) as incoming:
             now = self.context.clock.now()
             if self.manners.budget:
                 self.pace.hold(self.manners.budget.pause(incoming.headers, now))
             refused = refusal(incoming.status, incoming.headers, incoming.origin, now)
-            if refused is None or unchanged(request, incoming.status):
+            if refused is None or incoming.status in also or unchanged(request, incoming.status):
                 return take(incoming)
         # Outside of the with: the connection of a request that was refused is as good as any.
         raise refused
@@ -144,16 +153,18 @@ def json_of(answer: HttpAnswer) -> Any:
     """
     kind = answer.media_type
     if kind and not (kind.endswith(("/json", "+json")) or kind == "text/plain"):
+        # Any other word may quote what was sent.
+        shown = kind if kind in _SHOWN_KINDS else "another media type"
         raise FetchError(
-            f"{answer.origin} answered with {kind}, not JSON",
+            f"{answer.origin} answered with {shown}, not JSON",
             recovery=Recovery.STOP,
             guidance="A login or error page looks like this; check the URL and the credentials.",
         )
     try:
         return _json.parse(answer.body.decode("utf-8-sig"), _DEEPEST)
     except UnicodeDecodeError as error:
-        raise StructureInvalid(f"{answer.origin}: the byte at offset {error.start} is not UTF-8 text") from None
+        fault = f": the byte at offset {error.start} is not UTF-8 text"
     except json.JSONDecodeError as error:
-        raise StructureInvalid(
-            f"{answer.origin}, line {error.lineno}, column {error.colno}: this is not JSON ({error.msg})"
-        ) from None
+        fault = f", line {error.lineno}, column {error.colno}: this is not JSON ({error.msg})"
+    # Outside of the except, as what was caught holds the whole body, which may have a secret.
+    raise StructureInvalid(f"{answer.origin}{fault}")

@@ -30,6 +30,7 @@ class Listing(Generic[T]):
     :param proven: whether a record that was there all the time cannot be missing.
     :param records: how many there are.
     :param declared: how many the server says there are.
+    :param first: the answer that begins it.
     :param last: the answer that ends it.
     """
 
@@ -37,6 +38,7 @@ class Listing(Generic[T]):
     proven: bool
     records: int
     declared: int | None
+    first: HttpAnswer
     last: HttpAnswer
 
 
@@ -103,13 +105,14 @@ class Walk(Generic[T]):
                 page = self._page(following, course, answers)
                 taken += self.take(*page)
                 following = None if self.pager is None else self.pager.following(page[0])
-                if course.number == 1 and following is not None:
-                    answers.expect(trait(self.pager, "ahead", page[0], ()))
+                if course.number == 1:
+                    first = page[0].answer
+                    answers.expect(trait(self.pager, "ahead", page[0], ()) if following else ())
         last = page[0]
         if self.records is not None and not last.records:
             self._confirm(last)
         declared = course.finish()
-        return Listing(taken, self._proves(course), course.seen, declared, last.answer), list(course.keys)
+        return Listing(taken, self._proves(course), course.seen, declared, first, last.answer), list(course.keys)
 
     def _page(self, request: HttpRequest, course: Course, answers: Answers) -> tuple[Page, Sequence[Mapping[str, Any]]]:
         course.ask(request)
