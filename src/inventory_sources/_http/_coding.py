@@ -86,11 +86,11 @@ class _Inflater:
         while data:
             engine = self._engine_for(data)
             piece = engine.decompress(data, _PIECE)
-            # A full piece may leave more inside although all input is taken in.
+            # A full piece may leave more inside although all input is taken in. At the end both tails hold what
+            # follows, and an engine that is fed on keeps it twice.
             while piece:
                 yield piece
-                data = engine.unconsumed_tail
-                piece = engine.decompress(data, _PIECE) if data or not engine.eof else b""
+                piece = b"" if engine.eof else engine.decompress(engine.unconsumed_tail, _PIECE)
             data = engine.unused_data if engine.eof else engine.unconsumed_tail
 
     def _engine_for(self, data: bytes) -> zlib._Decompress:
