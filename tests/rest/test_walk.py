@@ -103,8 +103,11 @@ def given_by(request: HttpRequest) -> Given:
     return {**query, **(json.loads(request.content)["variables"] if request.content else {})}
 
 
-def walk(shop: Shop, api: Api, pager: Pager, **options: Any) -> Listing[str]:
+def walk(
+    shop: Shop, api: Api, pager: Pager, *, arrives: Callable[[Given], object] = bool, **options: Any
+) -> Listing[str]:
     def ask(request: HttpRequest) -> tuple[HttpAnswer, Any]:
+        arrives(given_by(request))
         with shop.lock:
             shop.change()
             document, headers = api(shop, given_by(request))
@@ -216,3 +219,21 @@ def test_two_walks_that_agree_prove_pages_that_shift_to_be_whole(case: Any, conc
             assert listing.proven
             assert not wrong(shop, listing), seed
     assert whole > 100
+
+
+COUNTED = [SHIFTING[1], SHIFTING[2], SHIFTING[4], STABLE[-1]]
+
+
+@pytest.mark.parametrize("case", COUNTED, ids=[case[0] for case in COUNTED])
+def test_pages_that_are_known_are_asked_for_at_once_and_come_in_order(case: Any) -> None:
+    _, api, pager, options = case
+    shop = Shop(0, unrest=0)
+    shop.rows = dict.fromkeys(range(1, 14), 1)
+    together = threading.Barrier(2, timeout=10)
+
+    def arrives(given: Given) -> None:
+        if given.get("page") != "1" and given.get("offset") != "0":
+            together.wait()
+
+    found = walk(shop, api, pager, arrives=arrives, concurrency=2, **options)
+    assert found.taken == [str(row) for row in range(1, 14)]
