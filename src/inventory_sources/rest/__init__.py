@@ -2,17 +2,22 @@
 
 from inventory_sources._http import HttpAnswer, HttpLimits, HttpRequest
 from inventory_sources.rest._auth import ApiKey, Auth, Basic, Bearer, Both
+from inventory_sources.rest._calls import Call
 from inventory_sources.rest._connector import RestConnector
 from inventory_sources.rest._counting import HeaderTotal, KeySet, Offset, PageNumber
+from inventory_sources.rest._details import Details
 from inventory_sources.rest._graphql import GraphQl
 from inventory_sources.rest._hmac import HmacSigning
+from inventory_sources.rest._joins import Join
 from inventory_sources.rest._login import LoginToken
 from inventory_sources.rest._manners import Budget, CostThrottle, Manners
 from inventory_sources.rest._oauth1 import OAuth1
 from inventory_sources.rest._oauth2 import ClientCredentials, RefreshToken
 from inventory_sources.rest._pagers import Cursor, GraphQlCursor, LinkHeader, NextUrl
 from inventory_sources.rest._pages import Declared, ListMoved, Page, Pager
+from inventory_sources.rest._report import Report
 from inventory_sources.rest._session import RestSession
+from inventory_sources.rest._watermark import Watermark
 
 __all__ = [
     "ApiKey",
@@ -21,10 +26,12 @@ __all__ = [
     "Bearer",
     "Both",
     "Budget",
+    "Call",
     "ClientCredentials",
     "CostThrottle",
     "Cursor",
     "Declared",
+    "Details",
     "GraphQl",
     "GraphQlCursor",
     "HeaderTotal",
@@ -32,6 +39,7 @@ __all__ = [
     "HttpAnswer",
     "HttpLimits",
     "HttpRequest",
+    "Join",
     "KeySet",
     "LinkHeader",
     "ListMoved",
@@ -44,6 +52,8 @@ __all__ = [
     "PageNumber",
     "Pager",
     "RefreshToken",
+    "Report",
     "RestConnector",
     "RestSession",
+    "Watermark",
 ]
