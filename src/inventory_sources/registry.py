@@ -27,6 +27,8 @@ _STANDARD: dict[str, dict[str, str]] = {
         "file": "inventory_sources.connectors:FileConnector",
         "http": "inventory_sources.connectors:HttpConnector",
         "rest": "inventory_sources.rest:RestConnector",
+        "rest_query": "inventory_sources.rest:PostedQuery",
+        "odoo": "inventory_sources.presets._odoo:OdooConnector",
         "sftp": "inventory_sources.connectors:SftpConnector",
         "ftp": "inventory_sources.connectors:FtpConnector",
     },
@@ -59,6 +61,7 @@ _STANDARD: dict[str, dict[str, str]] = {
         "basic": "inventory_sources.rest:Basic",
         "api_key": "inventory_sources.rest:ApiKey",
         "both": "inventory_sources.rest:Both",
+        "body_key": "inventory_sources.rest:BodyKey",
     },
     "pager": {
         "link_header": "inventory_sources.rest:LinkHeader",
@@ -69,6 +72,7 @@ _STANDARD: dict[str, dict[str, str]] = {
         "header_total": "inventory_sources.rest:HeaderTotal",
         "offset": "inventory_sources.rest:Offset",
         "key_set": "inventory_sources.rest:KeySet",
+        "body_key_set": "inventory_sources.rest:BodyKeySet",
     },
 }
 

@@ -15,6 +15,7 @@ from inventory_sources.rest._oauth1 import OAuth1
 from inventory_sources.rest._oauth2 import ClientCredentials, RefreshToken
 from inventory_sources.rest._pagers import Cursor, GraphQlCursor, LinkHeader, NextUrl
 from inventory_sources.rest._pages import Declared, ListMoved, Page, Pager
+from inventory_sources.rest._posted import BodyKey, BodyKeySet, PostedQuery
 from inventory_sources.rest._report import Report
 from inventory_sources.rest._session import RestSession
 from inventory_sources.rest._watermark import Watermark
@@ -24,6 +25,8 @@ __all__ = [
     "Auth",
     "Basic",
     "Bearer",
+    "BodyKey",
+    "BodyKeySet",
     "Both",
     "Budget",
     "Call",
@@ -51,6 +54,7 @@ __all__ = [
     "Page",
     "PageNumber",
     "Pager",
+    "PostedQuery",
     "RefreshToken",
     "Report",
     "RestConnector",
