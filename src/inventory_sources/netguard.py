@@ -69,6 +69,8 @@ _DENIED: tuple[tuple[Network, str], ...] = tuple(
 )
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
+#: The first half of an interface identifier behind which an IPv4 address stands (RFC 5214, section 6.1).
+_ISATAP = frozenset({0x00005EFE, 0x02005EFE})
 
 
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:
@@ -88,7 +90,7 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
 def judge(address: str | Address, allowed: Sequence[Network] = (), *, name: str | None = None) -> Address:
     """The address to dial, when it may be reached.
 
-    An IPv4 address inside a mapped or NAT64 one is judged in its place.
+    An IPv4 address inside a mapped or NAT64 one is judged in its place, one inside an ISATAP one beside it.
 
     :param allowed: ranges that an operator has opened although they are not public.
     :param name: what to call the address in the error; the address itself unless given, so that the answer of an
@@ -100,21 +102,21 @@ def judge(address: str | Address, allowed: Sequence[Network] = (), *, name: str 
         found = ip_address(address) if isinstance(address, str) else address
     except ValueError:
         raise AddressDenied(f"{shown} has no readable address") from None
-    target = _embedded_ipv4(found) or found
-    if any(target in network for network in allowed):
-        return found
-    kind = _denied_kind(target)
-    if kind:
-        raise AddressDenied(f"{shown} may not be reached from here: its address is {kind}")
+    for target in _targets(found):
+        kind = None if any(target in network for network in allowed) else _denied_kind(target)
+        if kind:
+            raise AddressDenied(f"{shown} may not be reached from here: its address is {kind}")
     return found
 
 
-def _embedded_ipv4(address: Address) -> IPv4Address | None:
+def _targets(address: Address) -> tuple[Address, ...]:
+    """Where packets for an address may end up."""
     if isinstance(address, IPv4Address):
-        return None
-    if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped
+        return (address,)
+    last = IPv4Address(int(address) & 0xFFFFFFFF)
+    if address in _NAT64 or address.ipv4_mapped:
+        return (last,)
+    return (address, last) if int(address) >> 32 & 0xFFFFFFFF in _ISATAP else (address,)
 
 
 def _denied_kind(address: Address) -> str | None:
