@@ -6,8 +6,8 @@ values stay the truth however the file is damaged.
 
 Not among them is damage that leaves a file which somebody could have written on purpose, since no reader can know:
 another digit in a quantity; two cells of a column swapped; two unquoted cells fused and an empty one put in behind
-them, so that the width stays; a line end inside of an unquoted cell of the first or last column, whose other half is
-then a whole row; a second table of the same width without headings. Guards and the platform's own SKUs stand there.
+them, so that the width stays; a line end inside of an unquoted cell of the first or last column with an empty line
+behind it; a second table of the same width without headings. Guards and the platform's own SKUs stand there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
+from itertools import product
 
 from attrs import evolve, field, frozen
 
@@ -477,6 +478,32 @@ def lines() -> Iterator[Case]:
                 yield one_row("row torn", f"col {column}", style, at, ",".join(torn) + "\n")
 
 
+#: Tables with SKU and quantity where a line end splits them off, or a row into two short ones.
+EDGES: tuple[Cells, ...] = (
+    ("PRODUCTID", "DATE", "TIME", "Qty"),
+    ("Qty", "TIME", "DATE", "PRODUCTID"),
+    ("DATE", "PRODUCTID", "Qty", "TIME"),
+)
+
+
+def splits() -> Iterator[Case]:
+    """A line end inside of an unquoted cell of one row."""
+    for names, at in product(EDGES, range(len(TABLE))):
+        table = [tuple(row[HEADINGS.index(name)] for name in names) for row in TABLE]
+        inner, style = ("\n", "\r", "\r\n")[at % 3], evolve(PLAIN, end=("\n", "\r\n")[at % 2])
+        rows = [style.row(names), *(style.row(row, all_[SKU]) for row, all_ in zip(table, TABLE, strict=True))]
+        for column, cell in enumerate(table[at]):
+            middle = (len(cell) + 1) // 2
+            torn = [*table[at][:column], cell[:middle] + inner + cell[middle:], *table[at][column + 1 :]]
+            place, beside = {0: ("first", (at - 1, at)), len(names) - 1: ("last", (at, at + 1))}.get(
+                column, ("a middle", (at,))
+            )
+            damaged = frozenset(TABLE[row][SKU] for row in beside if 0 <= row < len(TABLE))
+            text = replaced(rows, at + 1, ",".join(torn) + style.end)
+            name = f"{','.join(names)} row {at} col {column}"
+            yield whole(f"line end in {place} cell", name, text, Demand.REST, damaged=damaged)
+
+
 def many_lines() -> Iterator[Case]:
     """Cells of several lines, as texts have them: nothing is wrong with those."""
     notes = (
@@ -586,7 +613,7 @@ def compounds() -> Iterator[Case]:
 
 GENERATORS: tuple[Callable[[], Iterator[Case]], ...] = (
     payloads, headers, preambles, tables, encodings, delimiters, record_delimiters, quote_marks, separators, quotes,
-    swallowing, lines, many_lines, stock_cells, compounds,
+    swallowing, lines, splits, many_lines, stock_cells, compounds,
 )  # fmt: skip
 
 

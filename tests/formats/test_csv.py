@@ -99,9 +99,56 @@ def test_rows_of_another_width_are_rejected_and_never_shifted(read, end):
     assert rejection.cells == {"sku": "B", "quantity": "1", "cell 3": "5"}
 
 
+def test_the_rows_beside_a_lone_cell_are_not_trusted(read):
+    data = b"sku,quantity\nA,1\nB,12\n0\nC,3\nD,4\n"
+    found = read(CsvDecoder(), data)
+    assert [row for _, row in found.rows] == [("A", "1"), ("D", "4")]
+    assert found.damaged == [(3, "row_split"), (4, "row_width"), (5, "row_split")]
+    first, _, second = found.batches[-1].damaged.kept
+    assert first.message == "line 4 holds one cell alone, which may be a part of the last cell of the row of line 3"
+    assert second.message == "line 4 holds one cell alone, which may be a part of the first cell of the row of line 5"
+    assert first.cells == {"sku": "B", "quantity": "12"}
+    assert "skip_rows_starting" in first.guidance
+    assert [row for _, row in read(CsvDecoder(skip_rows_starting=("0",)), data).rows] == [
+        ("A", "1"),
+        ("B", "12"),
+        ("C", "3"),
+        ("D", "4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "split"),
+    [
+        ('A,1\n"Remark, quoted"\nB,2\n', []),
+        ('A,"1"\nRemark\n"B",2\n', []),
+        ("A,1\n \nB,2\n", []),
+        ("A,1\n\nRemark\n\nB,2\n", []),
+        ("A,1\nRemark\nRemark\nB,2\n", [2, 5]),
+        ('"A\nx",1\nRemark\n"B\nx",2\n', [2]),
+    ],
+)
+def test_a_cell_that_is_whole_lacks_no_part(read, text, split):
+    found = read(CsvDecoder(), f"sku,quantity\n{text}".encode())
+    assert [number for number, reason in found.damaged if reason == "row_split"] == split
+    assert len(found.rows) == 2 - len(split)
+
+
+def test_only_columns_that_are_read_can_lack_a_part(read):
+    data = b"note,sku,quantity,bin\nx,A,1,R1\nRemark\nx,B,2,R2\n"
+    assert [row for _, row in read(CsvDecoder(), data, "sku", "quantity").rows] == [("A", "1"), ("B", "2")]
+    assert read(CsvDecoder(), data, "note", "sku").damaged == [(3, "row_width"), (4, "row_split")]
+    assert read(CsvDecoder(), data, "sku", "bin").damaged == [(2, "row_split"), (3, "row_width")]
+
+
+def test_another_heading_below_a_lone_cell_is_still_seen(read):
+    with pytest.raises(StructureInvalid, match="line 4 looks like the heading row of another table"):
+        read(CsvDecoder(), b"sku,quantity\nA,1\nReserved stock\nsku,reserved\nB,2\n")
+
+
 def test_damaged_rows_are_counted_beyond_those_kept(read, monkeypatch):
     monkeypatch.setattr(_csv_reading, "_BATCH_ROWS", 2)
-    found = read(CsvDecoder(), b"a,b\n" + b"1\n1,2\n" * 10, keep_damaged=3)
+    found = read(CsvDecoder(), b"a,b\n" + b"1,2,3\n1,2\n" * 10, keep_damaged=3)
     assert found.damaged == [(2, "row_width"), (4, "row_width"), (6, "row_width")]
     assert sum(batch.damaged.total for batch in found.batches) == 10
     assert sum(batch.rows for batch in found.batches) == 20

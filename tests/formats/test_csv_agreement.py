@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from inventory_sources.errors import DecodeError, EncodingInvalid, InputTooLarge
 from inventory_sources.formats import CsvDecoder, _csv_reading
 from inventory_sources.formats._csv_doubts import Doubts
+from inventory_sources.formats._csv_splits import Splits
 
 WIDTHS = {1: ("a",), 2: ("a", "b"), 3: ("a", "b", "c")}
 CHARACTERS = 'a0 ,;\t|-#x\x01^"\r\n\u00e9\u2028\x85\x0b\x1c\ufeff\U0001f4e6\0'
@@ -62,7 +63,8 @@ def inputs(draw):
 @pytest.fixture(params=[48, 1 << 20])
 def block_bytes(request, monkeypatch):
     monkeypatch.setattr(_csv_reading, "BLOCK_BYTES", request.param)
-    monkeypatch.setattr(Doubts, "of", lambda *_: None)  # which the csv module does not have
+    monkeypatch.setattr(Doubts, "of", lambda *_: None)  # which the csv module does not have,
+    monkeypatch.setattr(Splits, "is_part", lambda *_: False)  # nor these
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -305,7 +305,7 @@ def test_rows_that_begin_as_declared_are_passed_over(read):
     data = 'sku,quantity\n# one, \'two\nA-1,5\nSubtotal A,5\n"#x,"\nB-2,12\n00123,0\n# end'
     found = read(decoder, data.encode(), "sku", "quantity")
     assert (cells_of(found), found.damaged) == (PLAIN, [])
-    assert read(CsvDecoder(), data.encode()).damaged == [(5, "row_width"), (8, "row_width")]
+    assert read(CsvDecoder(), data.encode()).damaged == [(5, "row_width"), (7, "row_split"), (8, "row_width")]
 
 
 def test_blank_cells_take_the_value_above(read):
@@ -353,22 +353,25 @@ RICH = CsvDecoder(
     st.sampled_from([16, 40, 1 << 20]),
 )
 def test_rich_files_read_alike_fast_and_slow(read, lines, size):
-    numbers = [Decimal(line.split(",")[1]) for line in lines if "," in line and line[0] != "#" and "sku" not in line]
-    count = sum(line[0] != "#" and "sku" not in line for line in lines)
-    data = "".join(["title\nsku,n\n", *lines, f"TOTAL,{count},{sum(numbers)}\n"]).encode()
-    expected, above = [], ""
-    for number, line in enumerate(lines, 3):
+    expected, damaged, above = [], [], ""
+    for number, (before, line, after) in enumerate(zip(["", *lines], lines, [*lines[1:], ""], strict=False), 3):
         sku, _, n = line.replace('"', "").partition(",")
-        if line == "D\n":
+        if line[0] == "#" or sku == "sku":
+            continue
+        split = after == "D\n" or (before == "D\n" and line[0] != '"')
+        if line == "D\n" or split:
+            damaged.append((number, "row_width" if line == "D\n" else "row_split"))
             above = ""
-        elif line[0] != "#" and sku != "sku":
+        else:
             above = sku.strip() or above
             expected.append((number, (above, n.strip())))
+    total = sum(Decimal(n) for _, (_, n) in expected)
+    data = "".join(["title\nsku,n\n", *lines, f"TOTAL,{len(expected) + len(damaged)},{total}\n"]).encode()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_csv_reading, "BLOCK_BYTES", size)
         found = read(RICH, data)
     assert found.rows == expected
-    assert found.damaged == [(number, "row_width") for number, line in enumerate(lines, 3) if line == "D\n"]
+    assert found.damaged == damaged
 
 
 # --- text that was misread before ---------------------------------------------------------------------------------

@@ -9,20 +9,34 @@ from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
+from itertools import islice
 
 import pytest
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from inventory_sources.batch import Rejection
 from inventory_sources.errors import DecodeError, InputTooLarge, InventorySourcesError
-from inventory_sources.formats import CsvDecoder
+from inventory_sources.formats import CsvDecoder, _csv_reading
 from inventory_sources.formats._csv_doubts import Doubts
 from inventory_sources.formats._csv_shape import Shape
+from inventory_sources.formats._csv_splits import Splits
 from inventory_sources.mappers import Columns
 from inventory_sources.payload import Payload
 from inventory_sources.protocols.decoder import DecodeContext
 from inventory_sources.protocols.mapper import MapContext
-from tests.formats.csv_torture import GENERATORS, WIDTH, Case, Demand, Row, compounds, quote_marks, swallowing, tables
+from tests.formats.csv_torture import (
+    GENERATORS,
+    TRUTH,
+    WIDTH,
+    Case,
+    Demand,
+    Row,
+    compounds,
+    quote_marks,
+    splits,
+    swallowing,
+    tables,
+)
 
 MAPPER = Columns("PRODUCTID", "Qty")
 CONTEXT = MapContext(datetime(2026, 3, 2, tzinfo=UTC))
@@ -100,6 +114,16 @@ def test_every_damaged_file_is_read_right_or_refused_with_its_place(generator) -
     assert not wrong, f"{len(wrong)} of {len(outcomes(generator))} files:\n" + "\n".join(wrong[:40])
 
 
+@pytest.mark.parametrize(("block", "batch"), [(64, 50_000), (100, 50_000), (4000, 1), (4000, 3)])
+def test_a_row_is_whole_wherever_blocks_and_batches_end(block, batch, monkeypatch) -> None:
+    monkeypatch.setattr(_csv_reading, "BLOCK_BYTES", block)
+    monkeypatch.setattr(_csv_reading, "_BATCH_ROWS", batch)
+    truth = dict(islice(TRUTH.items(), 11))
+    short = [evolve(case, rows=case.rows[:12], truth=truth) for case in splits() if int(case.name.split()[2]) < 9]
+    wrong = [f"{case.kind} / {case.name}: {found[:3]}" for case in short if (found := faults(case, read(case)))]
+    assert not wrong, "\n".join(wrong[:40])
+
+
 def test_the_set_is_large_and_most_of_it_is_read() -> None:
     found = [outcome for generator in range(len(GENERATORS)) for outcome in outcomes(generator)]
     assert len(found) >= 4000
@@ -121,6 +145,7 @@ CARELESS = {
     "quotes are not strict": (quote_marks, CsvDecoder, "rows", lambda _, lines: csv.reader(lines)),
     "widths are not compared": (compounds, CsvDecoder, "rows", lambda _, lines: _careless(lines, WIDTH)),
     "nothing is doubted": (swallowing, Doubts, "of", lambda *_: None),
+    "no row is taken for split": (splits, Splits, "is_part", lambda *_: False),
     "plain text is not doubted": (tables, Doubts, "may_concern", lambda *_: False),
 }
 

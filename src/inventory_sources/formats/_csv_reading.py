@@ -21,9 +21,10 @@ from inventory_sources.errors import (
     InventorySourcesError,
     StructureInvalid,
 )
-from inventory_sources.formats._csv_doubts import Doubts
+from inventory_sources.formats._csv_doubts import Doubt, Doubts
 from inventory_sources.formats._csv_heading import LOOKED_AT, find_heading
 from inventory_sources.formats._csv_shape import Shape
+from inventory_sources.formats._csv_splits import Splits
 from inventory_sources.formats._fill_down import FillDown
 from inventory_sources.formats._headings import check_headings, likely_delimiter
 from inventory_sources.formats._lines import Lines
@@ -88,6 +89,8 @@ class CsvReading:
     _wanted: tuple[str, ...] = ()
     _columns: dict[str, int] = field(factory=dict)
     _doubts: Doubts = field(init=False)
+    _splits: Splits = field(init=False)
+    _following: Block | None = None
     _fill: FillDown | None = None
     _ending: Ending | None = None
     _blank_from: int | None = None
@@ -124,15 +127,18 @@ class CsvReading:
         return find_heading(self.decoder, block, self.context) if head else 1
 
     def _blocks(self, stream: BinaryIO, heading: int) -> Iterator[Block]:
-        block = None
-        for block in blocks(stream, self._codec, BLOCK_BYTES, heading=heading):
+        ahead = blocks(stream, self._codec, BLOCK_BYTES, heading=heading)
+        block = next(ahead, None)
+        if block is None:
+            raise StructureInvalid("the file is empty", guidance="Check the system that writes it.")
+        while block is not None:
+            self._following = next(ahead, None)
             self._check_end(block)
             if not self._warned and (doubt := mojibake(block, self._lines.number + 1)):
                 self.context.warn(f"{self.payload.origin}: {doubt}")
                 self._warned = True
             yield block
-        if block is None:
-            raise StructureInvalid("the file is empty", guidance="Check the system that writes it.")
+            block = self._following
 
     def _check_end(self, block: Block) -> None:
         if not block.ends_line:
@@ -190,7 +196,9 @@ class CsvReading:
         self._columns = {name: self._headings.index(name) for name in names}
         # Not a method: a reading that refers to itself would keep its files open until the garbage is collected.
         above = partial(_rows_above, decoder, self.payload, self._codec, (self._top, self._heading_record))
-        self._doubts = Doubts(decoder, {name: self._columns[name] for name in self._wanted}, above)
+        wanted = {name: self._columns[name] for name in self._wanted}
+        self._doubts = Doubts(decoder, wanted, above)
+        self._splits = Splits.over(decoder, len(self._headings), wanted.values())
         if decoder.fill_down:
             filled = [find(name, self._headings) for name in decoder.fill_down]
             self._fill = FillDown.over(names.index(name) for name in filled if name in names)
@@ -205,6 +213,8 @@ class CsvReading:
 
     def _fast_batch(self, shape: Shape) -> RawBatch | None:
         block = self._lines.block
+        if self._splits.part == self._lines.number or self._part_ahead():
+            return None
         proven = shape.proven(block) if block else None
         if block is None or proven is None or (self._ending is not None and self._ending.line is not None):
             return None
@@ -228,21 +238,33 @@ class CsvReading:
         place = self._columns[self._wanted[0]]
         return bool((frame[str(place)] == self._heading_record[place]).any())
 
+    def _part_ahead(self) -> bool:
+        """Whether what comes next may be a part of the row above it."""
+        if not self._lines.drained:
+            return self._splits.may_go_on(self._lines.ahead)
+        return self._following is not None and self._splits.may_go_on(self._following.first_line)
+
     def _slow_batch(self) -> RawBatch:
-        lines, places = self._lines, tuple(self._columns.values())
+        lines, places, splits = self._lines, tuple(self._columns.values()), self._splits
         if lines.drained and lines.block:
             lines.open_block(lines.block)
         del lines.touched[:-1]
         rows: list[list[str]] = []
         numbers: list[int] = []
+        splits.above = None
         for begin, row in self._records:
+            if splits.above and splits.is_part(row, lines.record):
+                del rows[-1], numbers[-1]
+                self._reject_row(*splits.above, splits.doubt(splits.above[0], begin))
+            splits.above = None
             if self._is_row(begin, row):
+                splits.note(begin, row, lines.record)
                 cells = [row[place] for place in places]
                 if self._fill:
                     self._fill.fill_row(cells)
                 rows.append(cells)
                 numbers.append(begin)
-            if lines.drained or len(rows) >= _BATCH_ROWS:
+            if (lines.drained or len(rows) >= _BATCH_ROWS) and not (splits.above and self._part_ahead()):
                 break
         columns = zip(self._columns, zip(*rows, strict=True) if rows else ((),) * len(places), strict=True)
         frame = pl.DataFrame([pl.Series(name, cells, dtype=pl.String) for name, cells in columns])
@@ -255,6 +277,7 @@ class CsvReading:
 
     def _is_row(self, begin: int, row: list[str]) -> bool:
         """Whether a record is a row of the table; any other is accounted for here."""
+        text = self._lines.record
         if not row:
             self._blank_from = self._blank_from or begin
             self._doubts.gap = True
@@ -271,11 +294,13 @@ class CsvReading:
                 self._reject(self._repeated(begin))
             return False
         if len(row) != len(self._headings):
+            if self._splits.is_part(row, text):
+                self._splits.part = begin
             self._reject(self._ragged(begin, row) if self._tally.keeps_more else None)
             self._doubts.gap = True
             return False
-        if doubt := self._doubts.of(begin, row, self._lines.record):
-            self._reject(Damage(begin, *doubt, _named(self._headings, row)))
+        if doubt := self._doubts.of(begin, row, text) or self._splits.below(begin, text):
+            self._reject_row(begin, row, doubt)
             return False
         self._doubts.gap = not any(row)
         return True
@@ -284,6 +309,9 @@ class CsvReading:
         self._tally.reject(damage)
         if self._fill:
             self._fill.forget()
+
+    def _reject_row(self, begin: int, row: Sequence[str], doubt: Doubt) -> None:
+        self._reject(Damage(begin, *doubt, _named(self._headings, row)))
 
     def _repeated(self, begin: int) -> Damage:
         return Damage(

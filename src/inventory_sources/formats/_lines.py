@@ -34,6 +34,11 @@ class Lines:
     _text: Iterator[str] = field(factory=lambda: iter(()))
 
     @property
+    def ahead(self) -> str:
+        """The line of the block that comes next, if any does."""
+        return self._ahead
+
+    @property
     def drained(self) -> bool:
         """Whether every line of the block was given."""
         return not self._ahead

@@ -64,6 +64,12 @@ class Block:
         """Whether the last line has its line end."""
         return self.data.endswith(tuple(end.encode(self.codec.name) for end in "\r\n"))
 
+    @property
+    def first_line(self) -> str:
+        """With its line end, and with U+FFFD for what is no text."""
+        text = io.TextIOWrapper(io.BytesIO(self.data), self.codec.name, errors="replace", newline="")
+        return text.readline()
+
     def text(self, line: int) -> str:
         """The block as text; ``line`` is the number of its first line.
 
