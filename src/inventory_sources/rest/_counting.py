@@ -14,6 +14,7 @@ from attrs import Attribute, field, frozen
 
 from inventory_sources._http import HttpRequest
 from inventory_sources.errors import ConfigurationError, StructureInvalid
+from inventory_sources.payload import Payload
 from inventory_sources.rest._auth import with_query
 from inventory_sources.rest._pages import Declared, ListMoved, Page, link_text, value_at, whole_number
 
@@ -249,7 +250,8 @@ class _Numbers(Sequence[HttpRequest]):
 
 def _ended(page: Page, declared: Declared, added: int | None = None) -> bool:
     """Whether a list that is counted has come to its end."""
-    new = len(page.records) if added is None else added
+    # What a file holds is not known here.
+    new = added if added is not None else len(page.records) or isinstance(page.document, Payload)
     if declared.records is None and declared.pages is None:
         return not new
     ends = [
