@@ -15,12 +15,14 @@ from inventory_sources._http import (
     HttpClient,
     HttpLimits,
     HttpRequest,
+    Validators,
     check_header_names,
     check_header_values,
     patience,
     read_date,
     refusal,
     shown_url,
+    unchanged,
 )
 from inventory_sources._url import WebAddress
 from inventory_sources.connectors._unpacking import Unpack, unpacked, unpacked_head
@@ -56,7 +58,7 @@ class HttpTime(Enum):
 class HttpResponse:
     """An answer whose body has arrived whole.
 
-    :param status: 200, 203 or 204.
+    :param status: 200, 203 or 204; 304 for a request with a condition, whose payload is then empty.
     :param headers: by name in lower case; values of repeated ones are joined by commas.
     """
 
@@ -114,6 +116,9 @@ class HttpConnector:
         operator to set, never for whoever names the URL.
     :param allow_plaintext: whether secrets may be sent over ``http://``.
     :param as_of: which time stands for the observation.
+    :param conditional: whether the server is asked for its answer only if it has changed since the last sync that was
+        applied, by its ``ETag`` and ``Last-Modified``. If it has not, nothing is read, not even when a person asked for
+        the sync; an edit of the source has it read again. Uses the source's cursor.
     :param unpack: what the body is packed with, apart from a ``Content-Encoding``, for one that is to be unpacked.
     :raises ConfigurationError: when one of these cannot be used.
     """
@@ -131,6 +136,7 @@ class HttpConnector:
     allow_private: tuple[str, ...] = field(default=(), converter=_ranges, validator=_valid_networks)
     allow_plaintext: bool = False
     as_of: HttpTime = field(default=HttpTime.FETCH, converter=_time)
+    conditional: bool = False
     unpack: Unpack | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -151,7 +157,17 @@ class HttpConnector:
 
         :raises FetchError: when it cannot be had whole; see :mod:`inventory_sources.errors`.
         """
-        yield from self.payloads(self.get(self.request(context), context), context)
+        request = self.request(context)
+        if self.conditional:
+            known = Validators.load(context.cursor).headers()
+            request = evolve(request, headers={**request.headers, **known})
+        response = self.get(request, context)
+        if response.status == 304:
+            context.nothing_new(f"{response.payload.origin} has not changed since it was read last")
+            return
+        if self.conditional:
+            context.next_cursor = Validators.of(response.headers).dump()
+        yield from self.payloads(response, context)
 
     def check(self, context: FetchContext) -> Head:
         """The head of the answer, decompressed; sends the same request as :meth:`fetch`.
@@ -196,10 +212,11 @@ class HttpConnector:
     def get(self, request: HttpRequest, context: FetchContext) -> HttpResponse:
         """One request and its whole answer, in the spool.
 
-        :raises FetchError: when it cannot be had whole, and for every status but 200, 203 and 204.
+        :raises FetchError: when it cannot be had whole, and for every status but 200, 203 and 204, and 304 where the
+            request has a condition.
         """
         with self._open(request, context) as (client, incoming):
-            as_of = self._observed(incoming.headers, incoming.origin)
+            as_of = None if incoming.status == 304 else self._observed(incoming.headers, incoming.origin)
             payload = evolve(client.download(incoming, context), as_of=as_of)
             return HttpResponse(incoming.status, incoming.headers, payload)
 
@@ -216,7 +233,7 @@ class HttpConnector:
         wait = patience(limits, context.clock, context)
         with HttpClient(limits, wait, dialling) as client, client.open(request) as incoming:
             refused = refusal(incoming.status, incoming.headers, incoming.origin, context.clock.now())
-            if refused:
+            if refused and not unchanged(request, incoming.status):
                 raise refused
             yield client, incoming
 

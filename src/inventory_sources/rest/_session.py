@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import field, frozen
 
 from inventory_sources import _json
-from inventory_sources._http import HttpAnswer, HttpClient, HttpRequest, Incoming, refusal, unchanged
+from inventory_sources._http import HttpAnswer, HttpClient, HttpRequest, Incoming, refusal
 from inventory_sources.errors import (
     AccessRefused,
     ConnectFailed,
@@ -61,8 +61,7 @@ class RestSession:
         """The whole answer to a signed request, in memory.
 
         :param also: statuses that are an answer, too, such as 202 for a job that was begun.
-        :raises FetchError: when it cannot be had, or its status is none of 200, 203 and 204 (and 304, where the
-            request has a condition).
+        :raises FetchError: when it cannot be had, or its status is none of 200, 203, 204 and ``also``.
         """
         return self._tried(request, self._read, self.auth, also)
 
@@ -107,7 +106,7 @@ class RestSession:
             if self.manners.budget:
                 self.pace.hold(self.manners.budget.pause(incoming.headers, now))
             refused = refusal(incoming.status, incoming.headers, incoming.origin, now)
-            if refused is None or incoming.status in also or unchanged(request, incoming.status):
+            if refused is None or incoming.status in also:
                 return take(incoming)
         # Outside of the with: the connection of a request that was refused is as good as any.
         raise refused
@@ -128,7 +127,7 @@ class RestSession:
 
     def _read(self, incoming: Incoming) -> HttpAnswer:
         answer = self.client.read(incoming)
-        if self.manners.cost:
+        if self.manners.cost and answer.status == 200:
             throttled, wait = self.manners.cost.judge(json_of(answer))
             self.pace.hold(wait)
             if throttled:
