@@ -18,6 +18,7 @@ from inventory_sources.rest._pages import Declared, ListMoved, Page, Pager
 from inventory_sources.rest._posted import BodyKey, BodyKeySet, PostedQuery
 from inventory_sources.rest._report import Report
 from inventory_sources.rest._session import RestSession
+from inventory_sources.rest._told_pages import PageNumberMore
 from inventory_sources.rest._watermark import Watermark
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Offset",
     "Page",
     "PageNumber",
+    "PageNumberMore",
     "Pager",
     "PostedQuery",
     "RefreshToken",
