@@ -62,6 +62,10 @@ def _texts(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(values)
 
 
+def _joins(values: Iterable[Join]) -> tuple[Join, ...]:
+    return tuple(values)
+
+
 def _valid_networks(instance: object, attribute: object, ranges: tuple[str, ...]) -> None:
     networks(ranges)
 
@@ -132,7 +136,7 @@ class RestConnector:
     verify: bool = False
     concurrency: int = field(default=1, validator=_positive)
     manners: Manners = field(factory=Manners)
-    joins: tuple[Join, ...] = field(default=(), converter=tuple)
+    joins: tuple[Join, ...] = field(default=(), converter=_joins)
     details: Details | None = None
     watermark: Watermark | None = None
     report: Report | None = None
