@@ -5,6 +5,7 @@ from inventory_sources.presets._netsuite import netsuite
 from inventory_sources.presets._odoo import odoo, odoo_rpc
 from inventory_sources.presets._preset import Preset
 from inventory_sources.presets._sap import sap_s4hana
+from inventory_sources.presets._shopify import shopify, shopify_rest
 from inventory_sources.presets._zoho import zoho_inventory
 
 __all__ = [
@@ -14,5 +15,7 @@ __all__ = [
     "odoo",
     "odoo_rpc",
     "sap_s4hana",
+    "shopify",
+    "shopify_rest",
     "zoho_inventory",
 ]

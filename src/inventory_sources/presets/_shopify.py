@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
 
 from inventory_sources.errors import ConfigurationError
 from inventory_sources.feed import Feed
@@ -19,9 +22,10 @@ from inventory_sources.rest import (
     Join,
     LinkHeader,
     Manners,
-    RestConnector,
+    Page,
     RestRows,
 )
+from inventory_sources.rest._records import records_at
 from inventory_sources.secrets import Secret
 
 __all__ = ["shopify", "shopify_rest"]
@@ -55,6 +59,39 @@ def _base(shop: str, version: str) -> str:
     if not _VERSION.fullmatch(version):
         raise ConfigurationError("a version of Shopify's API is a year and a quarter's month, such as 2026-10")
     return f"https://{shop}.myshopify.com/admin/api/{version}"
+
+
+@frozen(kw_only=True)
+class ShopifyLevels(RestRows):
+    """The rows of each item's levels, with the quantity of one name out of the level's list of them.
+
+    :param state: that name; a level without it has a blank quantity.
+    """
+
+    state: str = "available"
+
+    def page_records(self, page: Page) -> Sequence[Mapping[str, Any]]:
+        """The levels of a page.
+
+        :raises StructureInvalid: when they are not as the query asks for them.
+        """
+        return [{**row, "quantity": self._quantity(row, page)} for row in super().page_records(page)]
+
+    def _quantity(self, row: Mapping[str, Any], page: Page) -> Any:
+        named = records_at(row[self.prefix], "quantities", page.answer.origin)
+        return next((entry.get("quantity") for entry in named if entry.get("name") == self.state), None)
+
+
+@frozen(kw_only=True)
+class RestLevels(RestRows):
+    """The levels of the REST Admin API, which are known by item and location together."""
+
+    def page_records(self, page: Page) -> Sequence[Mapping[str, Any]]:
+        """The levels of a page, each with that key."""
+        return [
+            {**row, "level": f"{row.get('inventory_item_id')} {row.get('location_id')}"}
+            for row in super().page_records(page)
+        ]
 
 
 def shopify(
@@ -112,5 +149,64 @@ def shopify(
             "that a cursor marks an item, so that items that come or go shift no page",
             "whether the limit of 25,000 objects in one paginated list holds for inventoryItems",
             "what the query costs; a page of 25 items with 10 levels is meant to stay below 1,000 points",
+        ),
+    )
+
+
+def shopify_rest(
+    shop: str, token: Secret, locations: Iterable[str], *, version: str = "2026-10", page_size: int = 250
+) -> Preset:
+    """Levels at these locations by the REST Admin API, which Shopify calls legacy: take :func:`shopify` where you can.
+
+    ``available`` of ``inventory_levels`` is the quantity; it is null for an item that is not tracked, whose rows are
+    reported as unknown. Levels carry no SKU: it is asked for by ``inventory_items`` with their ids, 100 at a time. A
+    level whose item is gone meanwhile is reported as a row without SKU. Locations are numbers such as ``655441491``.
+    The feed is a snapshot, proven whole by the page whose ``Link`` header has no next page.
+
+    :param token: of an app with the scope ``read_inventory``.
+    :param locations: their ids, 50 at most; the API lists no levels without.
+    :param version: of the API, as of :func:`shopify`.
+    """
+    ids = tuple(locations)
+    if isinstance(locations, str) or not 1 <= len(ids) <= 50 or not all(one.isascii() and one.isdigit() for one in ids):
+        raise ConfigurationError("locations must be 1 to 50 ids of Shopify's locations, such as 655441491")
+    base = _base(shop, version)
+    connector = RestLevels(
+        f"{base}/inventory_levels.json",
+        params={"location_ids": ",".join(ids), "limit": str(page_size)},
+        auth=ApiKey(token, header="X-Shopify-Access-Token"),
+        records="inventory_levels",
+        joins=(
+            Join(
+                url=f"{base.removeprefix(f'https://{shop}.myshopify.com')}/inventory_items.json",
+                params={"limit": "100"},
+                records="inventory_items",
+                on="inventory_item_id",
+                key="id",
+                take={"sku": "sku", "tracked": "tracked"},
+                ids_param="ids",
+                batch=100,
+            ),
+        ),
+        unknown="available",
+        known={"tracked": "true"},
+        keep=("sku", "available", "location_id"),
+        pager=LinkHeader(bare_end=True, stable=True),
+        key="level",
+        manners=Manners(budget=Budget(remaining="X-Shopify-Shop-Api-Call-Limit", per_second=2), requests_per_second=2),
+    )
+    return Preset(
+        connector=connector,
+        mapper=Columns("sku", "available", "location_id", negative=NegativePolicy.ZERO),
+        feed=Feed.snapshot("available"),
+        documented=(
+            f"{_DOCS}/admin-rest/latest/resources/inventorylevel (read 2026-11-23, copy for 2025-10)",
+            f"{_DOCS}/admin-rest/latest/resources/inventoryitem (read 2026-11-23, copy for 2025-10)",
+            f"{_DOCS}/usage/limits (read 2026-11-23)",
+        ),
+        unverified=(
+            "that page_info marks a level, so that levels that come or go shift no page",
+            "whether the last of several pages always has a Link header",
+            "that versions after 2025-10 still serve these two resources",
         ),
     )

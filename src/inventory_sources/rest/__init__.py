@@ -11,6 +11,7 @@ from inventory_sources.rest._hmac import HmacSigning
 from inventory_sources.rest._joins import Join
 from inventory_sources.rest._login import LoginToken
 from inventory_sources.rest._manners import Budget, CostThrottle, Manners
+from inventory_sources.rest._nested import RestRows
 from inventory_sources.rest._oauth1 import OAuth1
 from inventory_sources.rest._oauth2 import ClientCredentials, RefreshToken
 from inventory_sources.rest._pagers import Cursor, GraphQlCursor, LinkHeader, NextUrl
@@ -60,6 +61,7 @@ __all__ = [
     "RefreshToken",
     "Report",
     "RestConnector",
+    "RestRows",
     "RestSession",
     "Watermark",
 ]

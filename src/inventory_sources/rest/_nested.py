@@ -1,0 +1,75 @@
+"""RestRows: a list whose records hold lists of their own, such as an item with its level at each location."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from inventory_sources.errors import ConfigurationError, InputIncomplete, Recovery, StructureInvalid
+from inventory_sources.rest._connector import RestConnector
+from inventory_sources.rest._pages import Page, value_at
+from inventory_sources.rest._records import records_at
+
+__all__ = ["RestRows"]
+
+
+@frozen(kw_only=True)
+class RestRows(RestConnector):
+    """As :class:`RestConnector`, where a row is not just a record: it stands in a list of the record, or is unknown.
+
+    :param each: where a record has its own list, as ``levels.nodes``: each entry makes a row of its own, with the
+        columns of the record around it. The entry's own columns begin with ``prefix``. A record whose list is empty
+        makes none.
+    :param prefix: what the columns of an entry begin with, before a dot.
+    :param more: where a record says, by ``true``, that its own list goes on: then all is refused.
+    :param unknown: the column of a quantity that only counts under conditions.
+    :param known: columns and their values, all of which must hold for ``unknown`` to count; else it is left blank, so
+        that the mapper reports the row and its SKU counts neither as zero nor as absent.
+    """
+
+    each: str | None = None
+    prefix: str = "row"
+    more: str | None = None
+    unknown: str | None = None
+    known: Mapping[str, str] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if (self.unknown is None) != (not self.known):
+            raise ConfigurationError("unknown and known go together")
+
+    def page_records(self, page: Page) -> Sequence[Mapping[str, Any]]:
+        """The rows of a page.
+
+        :raises StructureInvalid: when a record has no such list.
+        :raises InputIncomplete: when its list goes on.
+        """
+        records = super().page_records(page)
+        return records if self.each is None else list(self._rows_of(records, page))
+
+    def record(self, record: dict[str, str | None]) -> Mapping[str, object] | None:
+        """The row, its quantity blank where it does not count."""
+        if self.unknown is None or all(record.get(name) == value for name, value in self.known.items()):
+            return record
+        return {**record, self.unknown: None}
+
+    def _rows_of(self, records: Sequence[Mapping[str, Any]], page: Page) -> Iterator[Mapping[str, Any]]:
+        for number, record in enumerate(records, 1):
+            where = f"{page.answer.origin}: record {number} of page {page.number}"
+            if self.more is not None and _flag(record, self.more, where):
+                raise InputIncomplete(
+                    f"{where}: its list at {self.each!r} goes on",
+                    recovery=Recovery.STOP,
+                    guidance="Ask for longer lists in each record.",
+                )
+            for entry in records_at(record, self.each or "", where):
+                yield {**record, self.prefix: entry}
+
+
+def _flag(record: Mapping[str, Any], path: str, where: str) -> bool:
+    found = value_at(record, path)
+    if not isinstance(found, bool):
+        raise StructureInvalid(f"{where}: {path!r} is neither true nor false")
+    return found
