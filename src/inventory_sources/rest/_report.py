@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -144,15 +145,11 @@ def reported(report: Report, further: Further) -> Payload:
     :raises StructureInvalid: when an answer is not as declared.
     """
     context = further.session.context
-    job = _Job.remembered(context, report.lasts)
-    document = None
+    job, document = _Job.remembered(context, report.lasts), None
     if job is not None:
-        context.note(str(job))
-        try:
+        with suppress(SourceMissing):  # the server has forgotten it
             document = _awaited(job, report, further)
-        except SourceMissing:
-            job = None
-    if job is None:
+    if job is None or document is None:
         job = _created(report, further)
         document = _awaited(job, report, further)
     payload = _file(job, document, report, further)
