@@ -1,4 +1,6 @@
-"""``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [import] [formats]``: all by default.
+"""``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [import] [formats] [rest]``.
+
+All are run by default. ``--with-dlt`` has the last one compare with dlt, too, which it installs for that time.
 
 Every figure is measured in this run beside its floor; compare the ratios, never the times.
 """
@@ -11,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests import servers
-from tests.benchmarks import due, formats, importing, million, postgres, races, small
+from tests.benchmarks import due, formats, importing, million, postgres, races, rest, small
 
 Row = tuple[str, str, str, str]
 _WIDE = 200
@@ -129,12 +131,13 @@ PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "sqlite": sqlite,
     "postgres": on_postgres,
     "formats": formats.table,
+    "rest": rest.table,
 }
 
 
 def main(names: list[str]) -> None:
     """Measures and prints a table, row by row."""
-    for name in names or PARTS:
+    for name in [name for name in names if not name.startswith("--")] or PARTS:
         with tempfile.TemporaryDirectory() as folder:
             for row in PARTS[name](Path(folder)):
                 print(

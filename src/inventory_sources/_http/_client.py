@@ -209,9 +209,11 @@ class HttpClient:
             connection.close()
 
     def _dial(self, url: WebAddress) -> Connection:
-        from inventory_sources._http._wire import Connection
+        from inventory_sources._http._wire import Connection, undelayed
 
-        socket = dial(url.host, url.port, self._wait, allowed=self._allowed, resolver=self._dialling.resolver)
+        socket = undelayed(
+            dial(url.host, url.port, self._wait, allowed=self._allowed, resolver=self._dialling.resolver)
+        )
         if url.scheme == "http":
             return Connection(socket)
         from inventory_sources._tls import verified

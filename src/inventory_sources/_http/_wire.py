@@ -8,6 +8,7 @@ Nothing in this module logs. It is loaded at the first request.
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -27,11 +28,9 @@ from inventory_sources.errors import (
 from inventory_sources.payload import Evidence, Proof
 
 if TYPE_CHECKING:
-    import socket
-
     from inventory_sources._url import WebAddress
 
-__all__ = ["Connection", "Exchange"]
+__all__ = ["Connection", "Exchange", "undelayed"]
 
 _Event: TypeAlias = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 
@@ -39,6 +38,12 @@ _READ_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
 #: Hanging up costs less than reading on from here.
 _LONG_BYTES = 4096
+
+
+def undelayed(connection: socket.socket) -> socket.socket:
+    """The connection, which from now on sends the end of a request without waiting for the rest to be confirmed."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 @define
