@@ -72,9 +72,9 @@ def assert_good_input_heals(shop: Shop, **changes: Any) -> None:
 LATIN = "sku,quantity\nA,11\nB,12\nÄ,13\n".encode("latin-1")
 
 FILES: dict[str, tuple[bytes, str, Sequence[str]]] = {
-    "empty": (b"", "structure_invalid", ["empty"]),
-    "only a byte order mark": (b"\xef\xbb\xbf", "structure_invalid", ["empty"]),
-    "only line ends": (b"\n\n\n", "heading_invalid", ["blank"]),
+    "empty": (b"", "input_incomplete", ["empty", "uploaded"]),
+    "only a byte order mark": (b"\xef\xbb\xbf", "input_incomplete", ["empty"]),
+    "only line ends": (b"\n\n\n", "input_incomplete", ["empty"]),
     "cut in a record": (GOOD[:-2].encode(), "input_incomplete", ["no line end"]),
     "another delimiter": (GOOD.replace(",", ";").encode(), "heading_invalid", ["delimiter=';'"]),
     "tabs": (GOOD.replace(",", "\t").encode(), "heading_invalid", [r"delimiter='\t'"]),
@@ -185,7 +185,6 @@ def test_a_refused_row_of_a_proven_snapshot_is_not_an_absent_one(shop: Shop, cel
 
 
 LINES: dict[str, tuple[str, str, dict[str, str | None]]] = {
-    "one cell": ("B", "row_width", {"sku": "B"}),
     "a comma unquoted": ("B,1,5", "row_width", {"sku": "B", "quantity": "1", "cell 3": "5"}),
     "no cells": ("", "row_blank", {}),
     "a number by Excel": ("1.23E+12,12", "sku_scientific", {"sku": "1.23E+12", "quantity": "12"}),
@@ -209,6 +208,15 @@ def test_a_damaged_row_is_refused_alone_and_zeroes_nothing(shop: Shop, case: str
     assert any("could not be read" in warning or "nothing proves" in warning for warning in run.warnings)
 
 
+def test_one_cell_alone_is_refused_with_the_rows_beside_it(shop: Shop) -> None:
+    prepare(shop)
+    shop.feed("sku,quantity\nA,1\n1\nB,12\nC,13\n")
+    run = shop.engine.sync("erp")
+    assert shop.levels == {**OLD, "C": NEW["C"]}
+    rows = [stored.rejection for stored in shop.engine.rejections(run)]
+    assert [(row.place.number, row.reason) for row in rows] == [(2, "row_split"), (3, "row_width"), (4, "row_split")]
+
+
 def test_two_rows_for_one_sku_are_both_refused(shop: Shop) -> None:
     prepare(shop)
     shop.feed("sku,quantity\nA,11\nB,12\nB,99\nC,13\n")
@@ -225,7 +233,7 @@ def test_two_rows_for_one_sku_are_both_refused(shop: Shop) -> None:
 ITEMS = '[{"sku": "A", "quantity": 11}, {"sku": "B", "quantity": 12}]'
 
 DOCUMENTS: dict[str, tuple[str, str, Sequence[str]]] = {
-    "empty": ("", "structure_invalid", ["empty"]),
+    "empty": ("", "input_incomplete", ["empty"]),
     "no record path": ('{"data": {"rows": ' + ITEMS + "}}", "structure_invalid", ["data.items", "rows"]),
     "an error message": ('{"error": "try later"}', "structure_invalid", ["data.items", "error"]),
     "null for the list": ('{"data": {"items": null}}', "structure_invalid", ["null"]),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from inventory_sources.batch import Place, RawBatch, Rejection, RejectionKind, RejectionLog
-from inventory_sources.errors import HeadingInvalid, InputTooLarge, Truncated
+from inventory_sources.errors import HeadingInvalid, InputIncomplete, InputTooLarge, Truncated
 from inventory_sources.payload import Evidence, Payload, Proof
 from inventory_sources.protocols.decoder import DecodeContext
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = ["Damage", "Tally", "selected"]
+
+#: Blanks, line ends, byte order marks, and what an upload may reserve its space with.
+_NO_CONTENT = b" \t\r\n\0\xef\xbb\xbf\xff\xfe"
+_PIECE_BYTES = 1 << 16
 
 
 @frozen
@@ -34,6 +38,7 @@ class Tally:
     """Counts one payload's rows and gives each batch its form.
 
     :param unit: what the rows' numbers count.
+    :raises InputIncomplete: for an input without content, where nothing proves the end: an upload may have just begun.
     """
 
     payload: Payload
@@ -48,6 +53,8 @@ class Tally:
         known, own = self.context.evidence, self.payload.evidence
         declared = known.declared_records if known.declared_records is not None else own.declared_records
         self.context.evidence = Evidence(known.proofs | own.proofs, declared)
+        if not self.context.evidence.proves_end and _is_blank(self.payload):
+            raise InputIncomplete("the input is empty; it may still be uploaded")
 
     @property
     def keeps_more(self) -> bool:
@@ -99,6 +106,11 @@ class Tally:
             raise Truncated(f"{wrong.pop()} records were declared, but {self.rows} came")
         if numbers:
             self.context.prove(Proof.COUNT)
+
+
+def _is_blank(payload: Payload) -> bool:
+    with payload.open() as stream:
+        return not any(piece.strip(_NO_CONTENT) for piece in iter(lambda: stream.read(_PIECE_BYTES), b""))
 
 
 def selected(context: DecodeContext, headings: tuple[str, ...]) -> tuple[str, ...]:

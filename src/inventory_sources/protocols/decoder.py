@@ -75,6 +75,7 @@ class Decoder(Protocol):
         """Yields the payload's rows in order, in batches of any size.
 
         :raises DecodeError: when the bytes are not the declared format.
+        :raises InputIncomplete: when they may not be all of it; of nothing too, where nothing proves the end.
         :raises InputTooLarge: when a cap is passed.
         """
 
