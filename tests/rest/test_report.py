@@ -252,6 +252,28 @@ def test_another_origin_must_be_declared_and_gets_no_credentials() -> None:
     assert "s3cret" not in payload.origin
 
 
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_link_that_is_no_longer_good_makes_the_next_sync_create_another_job(status: int) -> None:
+    jobs = Jobs(0)
+    with ScriptedHttpServer([Response(status=status), FILE]) as files, ScriptedHttpServer(jobs) as server:
+        jobs.url = files.url + "stock.csv?X-Amz-Signature=s3cret"
+        shop = Shop("A", "B")
+        shop.add(made(server, origins=(files.url,)), decoder=CsvDecoder())
+        run = shop.engine.sync("api")
+        assert run.failure and run.failure.code == "source_missing"
+        assert "s3cret" not in run.failure.message
+        assert shop.engine.sync("api").result is RunResult.COMPLETED
+    assert jobs.created == ["r1", "r2"]
+
+
+def test_json_is_asked_for_but_where_the_file_is() -> None:
+    with ScriptedHttpServer(Jobs(0)) as server:
+        fetched(made(server, link=None, document=Call("/files/{id}")), clock=ManualClock())
+        fetched(made(server), clock=ManualClock())
+        accepted = [request.headers["accept"] for request in server.requests]
+    assert accepted == ["application/json", "application/json", "*/*"] * 2
+
+
 @pytest.mark.parametrize(
     ("origin", "leads"),
     [

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inventory_sources import Feed
-from inventory_sources.errors import ConfigurationError, StructureInvalid
+from inventory_sources import Feed, MemorySink
+from inventory_sources.errors import ConfigurationError, SinkUnavailable, StructureInvalid
 from inventory_sources.rest import Call, GraphQl, Join, PageNumber, Report, RestConnector, Watermark
 from inventory_sources.run import RunResult
 from inventory_sources.testing import ManualClock
@@ -98,6 +98,32 @@ def test_a_fetch_without_changes_reads_nothing_and_keeps_the_mark(clock: ManualC
         shop.engine.sync("api")
     # An empty list is asked for twice.
     assert asked(server) == [None, *["2026-03-02T10:55:00Z"] * 4]
+
+
+def test_the_mark_stays_where_levels_were_not_applied(clock: ManualClock) -> None:
+    class Broken(MemorySink):
+        def apply(self, changes, context):
+            raise SinkUnavailable("the stock table is locked")
+
+    erp = Erp(clock)
+    with ScriptedHttpServer(erp) as server:
+        shop = Shop("A", clock=clock)
+        sound, shop.sink = shop.sink, Broken({"A": 0})
+        shop.add(rest(server, records="", watermark=CHANGES), Feed.partial())
+        erp.set("A", 1)
+        assert shop.engine.sync("api").result is RunResult.FAILED
+        shop.sink.apply = sound.apply
+        clock.advance(10 * MINUTE)
+        assert shop.engine.sync("api").counts.changed == 1
+        erp.set("A", 2)
+        clock.advance(10 * MINUTE)
+        shop.sink.apply = Broken.apply.__get__(shop.sink)
+        assert shop.engine.sync("api").result is RunResult.FAILED
+        shop.sink.apply = sound.apply
+        clock.advance(10 * MINUTE)
+        assert shop.engine.sync("api").result is RunResult.COMPLETED
+        assert sound.quantity("A") == 2
+    assert asked(server) == [None, None, "2026-03-02T11:55:00Z", "2026-03-02T11:55:00Z"]
 
 
 def row(changed: object, sku: str = "A") -> dict[str, object]:

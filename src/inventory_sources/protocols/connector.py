@@ -14,6 +14,9 @@ by its type alone, because foreign messages may hold secrets), look at ``context
 mapped or written before ``fetch`` has ended without an error.
 
 ``check`` is optional: it proves that the source can be reached and returns the head of what ``fetch`` would give.
+
+``gives_changes`` is optional, too: where it is true, a fetch may give only what changed since the last one, and a
+source with a snapshot feed is refused.
 """
 
 from __future__ import annotations

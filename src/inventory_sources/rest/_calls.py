@@ -80,6 +80,8 @@ class Call:
 
     def _sent(self, url: str, base: HttpRequest, values: Mapping[str, str | None], where: str) -> HttpRequest:
         headers = {name: value for name, value in base.headers.items() if not name.lower().startswith("content-")}
+        if not any(name.lower() == "accept" for name in headers):
+            headers["Accept"] = "application/json"
         if self.body is None:
             return HttpRequest(url, headers, self.method)
         content = json.dumps(_replaced(self.body, values, where)).encode()

@@ -14,6 +14,7 @@ from attrs import Attribute, evolve, field, frozen
 from inventory_sources._http import HttpRequest
 from inventory_sources._url import WebAddress
 from inventory_sources.errors import (
+    AccessRefused,
     ConfigurationError,
     FetchError,
     InputIncomplete,
@@ -152,7 +153,11 @@ def reported(report: Report, further: Further) -> Payload:
     if job is None or document is None:
         job = _created(report, further)
         document = _awaited(job, report, further)
-    payload = _file(job, document, report, further)
+    try:
+        payload = _file(job, document, report, further)
+    except SourceMissing:
+        context.note("")
+        raise
     # The next fetch wants another one.
     context.note("")
     return evolve(payload, as_of=job.since)
@@ -194,7 +199,7 @@ def _file(job: _Job, document: Any, report: Report, further: Further) -> Payload
     if report.document is not None:
         request = report.document.request(further.base, {**_cells(document), "id": job.id}, "the report job")
         if report.link is None:
-            return further.session.download(request)[1]
+            return further.session.download(_for_file(request, further.base))[1]
         document = further.ask(evolve(request, repeatable=True))[1]
     link = _text_at(document, str(report.link), "the report job")
     return _linked(link, report, further)
@@ -215,7 +220,18 @@ def _linked(link: str, report: Report, further: Further) -> Payload:
             recovery=Recovery.STOP,
             guidance="Name it in the report's origins if that is where the API keeps its files.",
         )
-    return further.session.download(HttpRequest(url), signed=False)[1]
+    try:
+        return further.session.download(HttpRequest(url), signed=False)[1]
+    except AccessRefused:
+        # No credentials were sent that could be wrong: such a link is good for some minutes.
+        raise SourceMissing(f"{there.origin}: the link to the report's file is not good any more") from None
+
+
+def _for_file(request: HttpRequest, base: HttpRequest) -> HttpRequest:
+    """What asks for a file, not for JSON, unless the connector says otherwise."""
+    asked = {name.lower() for name in base.headers}
+    kept = {name: value for name, value in request.headers.items() if name != "Accept" or "accept" in asked}
+    return evolve(request, headers=kept)
 
 
 def _origin(origin: str) -> tuple[bool, WebAddress]:
