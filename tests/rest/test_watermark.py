@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inventory_sources import Feed, MemorySink
-from inventory_sources.errors import ConfigurationError, SinkUnavailable, StructureInvalid
-from inventory_sources.rest import Call, GraphQl, Join, PageNumber, Report, RestConnector, Watermark
+from inventory_sources.errors import ConfigurationError, SinkUnavailable, SourceMissing, StructureInvalid
+from inventory_sources.rest import Call, Details, GraphQl, Join, PageNumber, Report, RestConnector, Watermark
 from inventory_sources.run import RunResult
 from inventory_sources.testing import ManualClock
 from inventory_sources.testing.servers import Request, Response, ScriptedHttpServer
 
-from .rows import Shop, answer, fetched, path_of, query_of, rest, stored_again
+from .rows import Shop, answer, fetched, path_of, query_of, rest, routes, stored_again
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -351,6 +351,22 @@ def test_changes_are_joined_with_the_whole_second_list(clock: ManualClock) -> No
         )
         assert [query_of(request) for request in server.requests] == [{"since": "2026-03-02T11:55:00Z"}, {}]
     assert records == [{"sku": "A", "available": "4"}]
+
+
+@pytest.mark.parametrize("ids", [None, "ids"])
+def test_the_few_that_changed_may_all_lack_something(clock: ManualClock, ids: str | None) -> None:
+    levels = [{"item": 9, "available": 4, "updated_at": START.isoformat()}]
+    items = [{"id": 9}] if ids else [{"id": 1}]
+    join = Join(url="/items", on="item", key="id", take={"sku": "sku"}, ids_param=ids)
+    details = Details(url="/details/{item}", take={"free": "free"})
+    with ScriptedHttpServer(routes({"/levels": answer(levels), "/items": answer(items)})) as server:
+        for part, shown in ({"joins": (join,)}, [None]), ({"details": details}, []):
+            connector = rest(server, records="", watermark=CHANGES, **part)
+            with pytest.raises((StructureInvalid, SourceMissing)):
+                fetched(connector, clock=clock)
+            records, context = fetched(connector, clock=clock, cursor=cursor(START, START))
+            assert [record.get("sku") for record in records] == shown
+            assert context.next_cursor == cursor(START, START)
 
 
 def test_a_source_of_changes_is_a_partial_feed() -> None:

@@ -93,11 +93,14 @@ class Further:
     """What further requests of a fetch need.
 
     :param base: the request for the list, without what pager and auth add.
+    :param whole: whether the list is meant to be all there is: what then is wrong with each record is declared wrong.
+        Of the few that changed since the last fetch each may well lack something.
     :param concurrency: so many at once.
     """
 
     session: RestSession
     base: HttpRequest
+    whole: bool = True
     concurrency: int = 1
     max_pages: int = 100_000
     max_records: int = 20_000_000

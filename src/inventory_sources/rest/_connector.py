@@ -276,10 +276,12 @@ class RestConnector:
             context.evidence = self._evidence(listing)
             return listing.taken
         listing = self._walk(session, self._flat).run(pull.request(base) if pull else base)
-        rows, whole = completed(listing.taken, self.joins, self.details, self._further(session))
+        changes = pull is not None and pull.since is not None
+        further = evolve(self._further(session), whole=not changes)
+        rows, whole = completed(listing.taken, self.joins, self.details, further)
         if pull:
             pull.end(listing)
-        if whole and (pull is None or pull.since is None):
+        if whole and not changes:
             context.evidence = self._evidence(listing)
         return self._finished(rows)
 

@@ -83,7 +83,7 @@ def detailed(records: Sequence[Cells], details: Details, further: Further) -> tu
     found = _found(requests, details, further)
     columns = {name for rows in found.values() for row in rows or () for name in row}
     for old in details.take.values():
-        if columns and old not in columns:
+        if further.whole and columns and old not in columns:
             raise StructureInvalid(f"no details have {old!r}")
     rows = list(_rows(records, [found[request.url] for request in requests], details))
     gone = sum(found[request.url] is None for request in requests)
@@ -103,7 +103,7 @@ def _found(requests: Sequence[HttpRequest], details: Details, further: Further) 
                 found[url] = _cells(*answers.to(request), details)
             except SourceMissing:
                 found[url] = None
-    if found and all(rows is None for rows in found.values()):
+    if further.whole and found and all(rows is None for rows in found.values()):
         raise SourceMissing(
             f"there are no details of any of the {len(requests)} records",
             guidance="Check the URL of the details and the column that it is made with.",

@@ -174,15 +174,15 @@ def joined(records: list[Cells], join: Join, further: Further) -> tuple[list[Cel
     """
     if not records:
         return records, True
-    if not any(join.on in record for record in records):
+    if further.whole and not any(join.on in record for record in records):
         raise StructureInvalid(f"no record has {join.on!r}, by which the second list is joined")
     second = _SecondList(join, further)
     ids = list(dict.fromkeys(value for record in records if (value := record.get(join.on))))
     partners = second.read_parts(ids) if join.ids_param else second.whole()
     for old in join.take.values():
-        if partners.found and old not in second.columns:
+        if further.whole and partners.found and old not in second.columns:
             raise StructureInvalid(f"no record of the second list has {old!r}")
-    if partners.found.keys().isdisjoint(ids):
+    if further.whole and partners.found.keys().isdisjoint(ids):
         raise StructureInvalid(
             f"no record's {join.on!r} is a {join.key!r} of the second list",
             guidance="Look at both lists; the join may be declared by the wrong columns.",
