@@ -37,7 +37,6 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> None:
 def levels(number: int, names: list[str], first: int) -> dict:
     found = [
         {
-            "id": f"gid://shopify/InventoryLevel/{number}-{place}",
             "location": {"id": PLACE + place},
             "quantities": [
                 {"name": name, "quantity": quantity + (name == "on_hand") * 10}
@@ -59,7 +58,12 @@ def graphql(request: Request) -> Response:
     given = asked["variables"]
     at, size = int(given["after"] or "0"), min(given["first"], 3)
     nodes = [
-        {"sku": sku, "tracked": tracked, "inventoryLevels": levels(number, given["names"], given["levels"])}
+        {
+            "id": f"gid://{number}",
+            "sku": sku,
+            "tracked": tracked,
+            "inventoryLevels": levels(number, given["names"], given["levels"]),
+        }
         for number, (sku, tracked, _) in list(enumerate(ITEMS))[at : at + size]
     ]
     page = {"hasNextPage": at + size < len(ITEMS), "endCursor": str(at + size)}

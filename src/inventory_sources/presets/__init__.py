@@ -1,21 +1,30 @@
 """Ready-made sources for known systems, each after its vendor's public API documentation."""
 
+from inventory_sources.presets._amazon_fba import amazon_fba
 from inventory_sources.presets._business_central import business_central
 from inventory_sources.presets._netsuite import netsuite
 from inventory_sources.presets._odoo import odoo, odoo_rpc
 from inventory_sources.presets._preset import Preset
 from inventory_sources.presets._sap import sap_s4hana
+from inventory_sources.presets._shiphero import shiphero
 from inventory_sources.presets._shopify import shopify, shopify_rest
+from inventory_sources.presets._stock_document import stock_document, stock_page
+from inventory_sources.presets._woocommerce import woocommerce
 from inventory_sources.presets._zoho import zoho_inventory
 
 __all__ = [
     "Preset",
+    "amazon_fba",
     "business_central",
     "netsuite",
     "odoo",
     "odoo_rpc",
     "sap_s4hana",
+    "shiphero",
     "shopify",
     "shopify_rest",
+    "stock_document",
+    "stock_page",
+    "woocommerce",
     "zoho_inventory",
 ]

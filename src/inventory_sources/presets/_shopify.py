@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -37,10 +37,11 @@ _QUERY = """\
 query Levels($first: Int!, $levels: Int!, $names: [String!]!, $after: String) {
   inventoryItems(first: $first, after: $after) {
     nodes {
+      id
       sku
       tracked
       inventoryLevels(first: $levels) {
-        nodes { id location { id } quantities(names: $names) { name quantity } }
+        nodes { location { id } quantities(names: $names) { name quantity } }
         pageInfo { hasNextPage }
       }
     }
@@ -70,16 +71,15 @@ class ShopifyLevels(RestRows):
 
     state: str = "available"
 
-    def page_records(self, page: Page) -> Sequence[Mapping[str, Any]]:
-        """The levels of a page.
+    def rows_of(self, record: Mapping[str, Any], where: str) -> Iterator[Mapping[str, Any]]:
+        """The levels of an item.
 
         :raises StructureInvalid: when they are not as the query asks for them.
         """
-        return [{**row, "quantity": self._quantity(row, page)} for row in super().page_records(page)]
-
-    def _quantity(self, row: Mapping[str, Any], page: Page) -> Any:
-        named = records_at(row[self.prefix], "quantities", page.answer.origin)
-        return next((entry.get("quantity") for entry in named if entry.get("name") == self.state), None)
+        for row in super().rows_of(record, where):
+            named = records_at(row[self.prefix], "quantities", where)
+            found = [entry.get("quantity") for entry in named if entry.get("name") == self.state]
+            yield {**row, "quantity": found[0] if found else None}
 
 
 @frozen(kw_only=True)
@@ -129,10 +129,10 @@ def shopify(
         more="inventoryLevels.pageInfo.hasNextPage",
         state=state,
         unknown="quantity",
-        known={"tracked": "true"},
+        known={"tracked": ("true",)},
         keep=("sku", "quantity", "row.location.id"),
         pager=GraphQlCursor("data.inventoryItems.pageInfo", stable=True),
-        key="row.id",
+        key="id",
         manners=Manners(cost=CostThrottle()),
     )
     return Preset(
@@ -189,7 +189,7 @@ def shopify_rest(
             ),
         ),
         unknown="available",
-        known={"tracked": "true"},
+        known={"tracked": ("true",)},
         keep=("sku", "available", "location_id"),
         pager=LinkHeader(bare_end=True, stable=True),
         key="level",

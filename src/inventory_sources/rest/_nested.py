@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from inventory_sources.errors import ConfigurationError, InputIncomplete, Recovery, StructureInvalid
+from inventory_sources.payload import Evidence
 from inventory_sources.rest._connector import RestConnector
+from inventory_sources.rest._joins import Cells
 from inventory_sources.rest._pages import Page, value_at
-from inventory_sources.rest._records import records_at
+from inventory_sources.rest._records import flat, records_at
+from inventory_sources.rest._walk import Listing
 
 __all__ = ["RestRows"]
 
@@ -25,47 +28,57 @@ class RestRows(RestConnector):
     :param prefix: what the columns of an entry begin with, before a dot.
     :param more: where a record says, by ``true``, that its own list goes on: then all is refused.
     :param unknown: the column of a quantity that only counts under conditions.
-    :param known: columns and their values, all of which must hold for ``unknown`` to count; else it is left blank, so
-        that the mapper reports the row and its SKU counts neither as zero nor as absent.
+    :param known: columns, each of which must have one of its values for ``unknown`` to count; else that is left
+        blank, so that the mapper reports the row and its SKU counts neither as zero nor as absent.
     """
 
     each: str | None = None
     prefix: str = "row"
     more: str | None = None
     unknown: str | None = None
-    known: Mapping[str, str] = field(factory=dict)
+    known: Mapping[str, tuple[str, ...]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         if (self.unknown is None) != (not self.known):
             raise ConfigurationError("unknown and known go together")
 
-    def page_records(self, page: Page) -> Sequence[Mapping[str, Any]]:
-        """The rows of a page.
+    def rows_of(self, record: Mapping[str, Any], where: str) -> Iterator[Mapping[str, Any]]:
+        """The rows of a record, as in its document; override to add what is deeper in it.
 
-        :raises StructureInvalid: when a record has no such list.
+        :param where: says in errors which record it is.
+        :raises StructureInvalid: when it has no such list.
         :raises InputIncomplete: when its list goes on.
         """
-        records = super().page_records(page)
-        return records if self.each is None else list(self._rows_of(records, page))
+        if self.each is None:
+            yield record
+            return
+        if self.more is not None and _flag(record, self.more, where):
+            raise InputIncomplete(
+                f"{where}: its list at {self.each!r} goes on",
+                recovery=Recovery.STOP,
+                guidance="Ask for longer lists in each record.",
+            )
+        for entry in records_at(record, self.each, where):
+            yield {**record, self.prefix: entry}
 
     def record(self, record: dict[str, str | None]) -> Mapping[str, object] | None:
         """The row, its quantity blank where it does not count."""
-        if self.unknown is None or all(record.get(name) == value for name, value in self.known.items()):
+        if self.unknown is None or all(record.get(name) in values for name, values in self.known.items()):
             return record
         return {**record, self.unknown: None}
 
-    def _rows_of(self, records: Sequence[Mapping[str, Any]], page: Page) -> Iterator[Mapping[str, Any]]:
-        for number, record in enumerate(records, 1):
-            where = f"{page.answer.origin}: record {number} of page {page.number}"
-            if self.more is not None and _flag(record, self.more, where):
-                raise InputIncomplete(
-                    f"{where}: its list at {self.each!r} goes on",
-                    recovery=Recovery.STOP,
-                    guidance="Ask for longer lists in each record.",
-                )
-            for entry in records_at(record, self.each or "", where):
-                yield {**record, self.prefix: entry}
+    def _flat(self, page: Page, records: Sequence[Mapping[str, Any]]) -> list[Cells]:
+        first = page.seen - len(records) + 1
+        return [
+            flat(row, number)
+            for number, record in enumerate(records, first)
+            for row in self.rows_of(record, f"{page.answer.origin}: record {number}")
+        ]
+
+    def _evidence(self, listing: Listing[Any]) -> Evidence:
+        # What is counted is records; their rows are others.
+        return evolve(super()._evidence(listing), declared_records=None)
 
 
 def _flag(record: Mapping[str, Any], path: str, where: str) -> bool:
