@@ -237,3 +237,43 @@ def test_pages_that_are_known_are_asked_for_at_once_and_come_in_order(case: Any)
 
     found = walk(shop, api, pager, arrives=arrives, concurrency=2, **options)
     assert found.taken == [str(row) for row in range(1, 14)]
+
+
+def told(api: Api, pager: Pager) -> str:
+    """Why a list is refused that stays as it is."""
+    with pytest.raises(InputIncomplete) as refused:
+        walk(Shop(0, unrest=0), api, pager)
+    return refused.value.message
+
+
+ROWS = [{"id": str(row), "qty": "1"} for row in range(1, 11)]
+
+
+def test_empty_pages_that_lead_in_a_circle_are_refused() -> None:
+    assert "page 2 led back to a page before it" in told(
+        lambda shop, given: ({"items": [], "cursor": "x"}, {}), Cursor(next="cursor", param="after")
+    )
+
+
+def test_as_many_pages_but_not_as_many_records_as_declared_are_refused() -> None:
+    def api(shop: Shop, given: Given) -> tuple[dict[str, Any], dict[str, str]]:
+        start = int(given["page"]) * SIZE - SIZE
+        return {"items": ROWS[start : start + SIZE], "pages": "2", "total": "12"}, {}
+
+    assert "12 records were declared, but 10 came" in told(api, PageNumber(last="pages", total="total"))
+
+
+def test_a_total_that_changes_on_the_way_is_refused_though_it_comes_true() -> None:
+    def api(shop: Shop, given: Given) -> tuple[dict[str, Any], dict[str, str]]:
+        start = int(given["offset"])
+        return {"items": ROWS[start : start + SIZE], "total": "10" if start else "11"}, {}
+
+    assert "page 2 declares another length" in told(api, Offset(limit=SIZE, total="total"))
+
+
+def test_an_empty_page_before_the_declared_end_is_refused() -> None:
+    def api(shop: Shop, given: Given) -> tuple[dict[str, Any], dict[str, str]]:
+        start = int(given["offset"])
+        return {"items": ROWS[start : start + SIZE], "total": "12"}, {}
+
+    assert "page 3 is empty after 10 records" in told(api, Offset(limit=SIZE, total="total"))
