@@ -87,6 +87,13 @@ def test_ids_are_asked_for_in_batches_each_once() -> None:
             assert context.evidence.proves_end
 
 
+def test_braces_in_a_parameter_stay() -> None:
+    with ScriptedHttpServer(routes({"/levels": answer(LEVELS), "/items": items})) as server:
+        join = Join(url="/items?b=2", params={"filter": '{"active":{"eq":1}}', "fields": "{id}"}, **JOIN)
+        fetched(rest(server, records="", joins=(join,)))
+        assert query_of(server.requests[1]) == {"b": "2", "filter": '{"active":{"eq":1}}', "fields": "{id}"}
+
+
 def test_a_server_that_does_not_know_the_ids_parameter_is_found_out() -> None:
     with ScriptedHttpServer(routes({"/levels": answer(LEVELS), "/items": answer(ITEMS)})) as server:
         join = Join(url="/items", ids_param="item_ids", **JOIN)

@@ -356,6 +356,9 @@ def test_a_report_has_neither_records_nor_pager(wrong: dict) -> None:
         RestConnector("https://erp.example.com/api", report=Report(**REPORT), **wrong)
 
 
+QUERY = "query($id: ID!) { node(id: $id) { state url } }"
+
+
 def test_a_job_may_be_asked_after_in_a_body() -> None:
     seen: list[object] = []
 
@@ -366,11 +369,11 @@ def test_a_job_may_be_asked_after_in_a_body() -> None:
         node = {"id": 'gid://x/1"', "state": "DONE", "url": "/files/1"}
         return answer({"data": node})
 
-    query = Call("/graphql", method="POST", body={"query": "q", "variables": {"id": "{id}", "n": [1, None]}})
+    query = Call("/graphql", method="POST", body={"query": QUERY, "variables": {"id": "{id}", "n": [1, None]}})
     options = {"id": "data.id", "status": "data.state", "link": "data.url", "poll": query}
     with ScriptedHttpServer(script) as server:
         fetched(made(server, **options), clock=ManualClock())
-    assert seen[1] == {"query": "q", "variables": {"id": 'gid://x/1"', "n": [1, None]}}
+    assert seen[1] == {"query": QUERY, "variables": {"id": 'gid://x/1"', "n": [1, None]}}
 
 
 def test_a_report_is_a_plain_document() -> None:

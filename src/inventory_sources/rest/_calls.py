@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "Further"]
 
-_PLACE = re.compile(r"\{([^{}]*)\}")
+#: Neither an object of JSON nor, with white space behind its brace, a selection of GraphQL.
+_PLACE = re.compile(r'\{([^\s{}":,]+)\}')
 _SEPARATORS = re.compile(r"[/\\]")
 
 
@@ -29,7 +30,7 @@ class Call:
     """A request beside the connector's own, with its headers and its credentials.
 
     What stands in braces is replaced: in the URL by the percent-encoded value, in ``params`` and in the texts of
-    ``body`` by the value itself.
+    ``body`` by the value itself. In GraphQL, write ``{ id }`` for what is to stay as it is.
 
     :param url: a path such as ``/reports/{id}``, or a whole URL of the connector's own origin.
     :param params: added to the query.

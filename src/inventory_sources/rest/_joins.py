@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import Attribute, field, frozen
 
-from inventory_sources._http import shown_url
+from inventory_sources._http import HttpRequest, shown_url
 from inventory_sources.errors import ConfigurationError, StructureInvalid
+from inventory_sources.rest._auth import with_query
 from inventory_sources.rest._calls import Call, Further
 from inventory_sources.rest._pagers import refuse_page
 from inventory_sources.rest._pages import Page, Pager
@@ -16,7 +17,7 @@ from inventory_sources.rest._records import flat, key_of, records_at
 from inventory_sources.rest._walk import Walk
 
 if TYPE_CHECKING:
-    from inventory_sources._http import HttpAnswer, HttpRequest
+    from inventory_sources._http import HttpAnswer
 
 __all__ = ["Cells", "Join", "joined", "some", "with_columns"]
 
@@ -68,19 +69,23 @@ class Join:
     separator: str = ","
     missing: Literal["damaged", "drop"] = field(default="damaged", validator=_known)
 
-    @property
-    def call(self) -> Call:
-        """For the list, or its part."""
-        return Call(self.url, params=self.params)
+    def request(self, base: HttpRequest, ids: Sequence[str] = ()) -> HttpRequest:
+        """For the list, or for the records with these ids.
+
+        :raises ConfigurationError: when the URL is none of the connector's origin.
+        """
+        params = {**self.params, self.ids_param: self.separator.join(ids)} if self.ids_param else self.params
+        request = Call(self.url).request(base, {}, "it")
+        return with_query(request, params) if params else request
 
     def check(self, base: str) -> None:
         """Sees at the declaration whether it can be asked for.
 
         :raises ConfigurationError: when it cannot.
         """
-        if self.call.places:
+        if Call(self.url).places:
             raise ConfigurationError("the URL of a join has braces, but there is nothing to put into them")
-        self.call.check(base)
+        self.request(HttpRequest(base))
 
 
 @frozen
@@ -123,9 +128,12 @@ class _SecondList:
         """The partners of these ids, so many at a time."""
         found: dict[str, Cells] = {}
         proven = True
+        for name in ids:
+            if self.join.separator in name:
+                raise StructureInvalid(f"the id {name[:60]!r} has the separator {self.join.separator!r} in it")
         for start in range(0, len(ids), self.join.batch):
             part = ids[start : start + self.join.batch]
-            partners = self.read(self._request(part))
+            partners = self.read(self.join.request(self.further.base, part))
             for key in partners.found.keys() - set(part):
                 raise StructureInvalid(
                     f"the list at {self.join.url.partition('?')[0]!r} gives {key[:60]!r}, which was not asked for",
@@ -135,18 +143,6 @@ class _SecondList:
             found.update(partners.found)
             proven = proven and partners.proven
         return _Partners(found, proven)
-
-    def whole(self) -> _Partners:
-        """The partners in the whole list."""
-        return self.read(self.join.call.request(self.further.base, {}, "it"))
-
-    def _request(self, ids: Sequence[str]) -> HttpRequest:
-        separator = self.join.separator
-        for name in ids:
-            if separator in name:
-                raise StructureInvalid(f"the id {name[:60]!r} has the separator {separator!r} in it")
-        params = {**self.join.params, str(self.join.ids_param): separator.join(ids)}
-        return Call(self.join.url, params=params).request(self.further.base, {}, "it")
 
     def _ask(self, request: HttpRequest) -> tuple[HttpAnswer, Any]:
         answer, document = self.further.ask(request)
@@ -178,7 +174,7 @@ def joined(records: list[Cells], join: Join, further: Further) -> tuple[list[Cel
         raise StructureInvalid(f"no record has {join.on!r}, by which the second list is joined")
     second = _SecondList(join, further)
     ids = list(dict.fromkeys(value for record in records if (value := record.get(join.on))))
-    partners = second.read_parts(ids) if join.ids_param else second.whole()
+    partners = second.read_parts(ids) if join.ids_param else second.read(join.request(further.base))
     for old in join.take.values():
         if further.whole and partners.found and old not in second.columns:
             raise StructureInvalid(f"no record of the second list has {old!r}")
