@@ -1,10 +1,12 @@
 """Ready-made sources for known systems, each after its vendor's public API documentation."""
 
 from inventory_sources.presets._amazon_fba import amazon_fba
+from inventory_sources.presets._bigcommerce import bigcommerce
 from inventory_sources.presets._business_central import business_central
 from inventory_sources.presets._netsuite import netsuite
 from inventory_sources.presets._odoo import odoo, odoo_rpc
 from inventory_sources.presets._preset import Preset
+from inventory_sources.presets._prestashop import prestashop
 from inventory_sources.presets._sap import sap_s4hana
 from inventory_sources.presets._shiphero import shiphero
 from inventory_sources.presets._shopify import shopify, shopify_rest
@@ -15,10 +17,12 @@ from inventory_sources.presets._zoho import zoho_inventory
 __all__ = [
     "Preset",
     "amazon_fba",
+    "bigcommerce",
     "business_central",
     "netsuite",
     "odoo",
     "odoo_rpc",
+    "prestashop",
     "sap_s4hana",
     "shiphero",
     "shopify",
