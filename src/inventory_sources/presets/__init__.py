@@ -10,6 +10,7 @@ from inventory_sources.presets._prestashop import prestashop
 from inventory_sources.presets._sap import sap_s4hana
 from inventory_sources.presets._shiphero import shiphero
 from inventory_sources.presets._shopify import shopify, shopify_rest
+from inventory_sources.presets._square import square
 from inventory_sources.presets._stock_document import stock_document, stock_page
 from inventory_sources.presets._woocommerce import woocommerce
 from inventory_sources.presets._zoho import zoho_inventory
@@ -27,6 +28,7 @@ __all__ = [
     "shiphero",
     "shopify",
     "shopify_rest",
+    "square",
     "stock_document",
     "stock_page",
     "woocommerce",
