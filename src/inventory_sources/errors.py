@@ -322,7 +322,7 @@ class ClockSkewed(FetchError):
     """The input claims to have been observed more than five minutes in the future."""
 
     code = "clock_skewed"
-    default_guidance = "Correct the clock or the time zone of the sending system."
+    default_guidance = "Correct the sending system's clock or time zone, or the zone declared for times in file names."
 
 
 class DecodeError(InventorySourcesError):

@@ -58,7 +58,7 @@ class Desk:
         found = (path.relative_to(self.folder) for path in self.folder.rglob("*") if not path.is_dir())
         return sorted(str(path) for path in found)
 
-    def connector(self, pattern: str, *, as_of: str = "modified", max_bytes: int = 1024, **pick_up: Any) -> Connector:
+    def connector(self, pattern: str, *, as_of: str | None = None, max_bytes: int = 1024, **pick_up: Any) -> Connector:
         return self._make(pattern, as_of=as_of, max_bytes=max_bytes, pick_up=PickUp(**pick_up))
 
     def copy(self, connector: Connector) -> list[Payload]:

@@ -57,8 +57,21 @@ def test_the_newest_by_a_template_of_its_name(desk: Desk) -> None:
     connector = desk.connector("stock_*.csv", take="newest", order="stock_%d.%m.%Y.csv")
     assert desk.fetch(connector) == ["march"]
     (warning,) = desk.said[2]
-    assert warning.startswith("2 files match the pattern but not the order's template")
+    assert warning.startswith("2 files match the pattern but not the template 'stock_%d.%m.%Y.csv', first")
     assert "stock_final.csv" in warning or "stock_32" in warning
+
+
+@pytest.mark.parametrize("take", ["newest", "all", "each"])
+def test_where_no_name_has_the_template_that_is_said(take: str, desk: Desk) -> None:
+    desk.upload("stock_2026-03-01.csv", "x")
+    connector = desk.connector("stock_*.csv", take=take, order="stock_%Y%m%d.csv", afterwards="move")
+    with pytest.raises(SourceMissing, match="1 file matches the pattern but not the template") as raised:
+        desk.fetch(connector)
+    assert "'stock_%Y%m%d.csv', first 'stock_2026-03-01.csv'" in raised.value.message
+    assert "template" in raised.value.guidance
+    desk.upload("stock_20260302.csv", "y")
+    assert [desk.run(connector), desk.run(connector)] == [["y"], []]
+    assert "1 file matches" in desk.said[2][0]
 
 
 def test_all_are_parts_in_order(desk: Desk) -> None:
@@ -252,6 +265,9 @@ def test_check_shows_the_file_that_would_be_taken(desk: Desk) -> None:
         {"order": "size"},
         {"order": "stock_%Q.csv"},
         {"order": ""},
+        {"order": "stock_%Y%m%d.csv", "zone": "Mars/Olympus"},
+        {"order": "stock_%Y%m%d.csv", "zone": "../etc/passwd"},
+        {"order": "name", "zone": "Europe/Berlin"},
         {"renamed": True, "marker": "READY"},
         {"checksum": "{name}.md5", "looks_apart": MINUTE},
         {"marker": ""},
@@ -276,6 +292,7 @@ def test_what_cannot_work_is_refused_at_once(options: dict[str, Any]) -> None:
 
 EVERYTHING = [
     PickUp(take="each", order="stock_%Y.csv", checksum="{name}.sha256", afterwards="delete", failed_folder=None),
+    PickUp(take="each", order="stock_%Y%m%d.csv", zone="Europe/Berlin"),
     PickUp(take="all", order="name", marker="READY", afterwards="move", done_folder="read", max_age=DAY, max_files=3),
     PickUp(take="newest", looks_apart=2 * MINUTE),
     PickUp(renamed=True),

@@ -19,7 +19,7 @@ from inventory_sources.protocols.remote_files import RemoteEntry, RemoteKind
 if TYPE_CHECKING:
     from inventory_sources.protocols.connector import FetchContext
 
-__all__ = ["ASIDE", "Candidate", "matching", "named"]
+__all__ = ["ASIDE", "Candidate", "Found", "matching", "named"]
 
 #: Begins the name that a file has while it is deleted.
 ASIDE = "being-deleted-"
@@ -42,6 +42,18 @@ class Candidate:
         return version(self.look)
 
 
+@frozen
+class Found:
+    """What a folder holds of a pick-up.
+
+    :param files: from the oldest to the newest.
+    :param undated: of files whose names match the pattern and not the order's template: what to say of them.
+    """
+
+    files: list[Candidate]
+    undated: str | None = None
+
+
 def named(inbox: Inbox) -> Candidate:
     """The one file that the path names.
 
@@ -50,8 +62,8 @@ def named(inbox: Inbox) -> Candidate:
     return Candidate((0, inbox.name), inbox.name, inbox.file(inbox.name).look())
 
 
-def matching(inbox: Inbox, pick_up: PickUp, context: FetchContext) -> list[Candidate]:
-    """The files that match, from the oldest to the newest. Links, folders and other things are never among them.
+def matching(inbox: Inbox, pick_up: PickUp, context: FetchContext) -> Found:
+    """The files that match. Links, folders and other things are never among them.
 
     :raises InputTooLarge: when there are too many.
     :raises FetchError: when they cannot be listed, or nothing tells their order.
@@ -64,7 +76,10 @@ def matching(inbox: Inbox, pick_up: PickUp, context: FetchContext) -> list[Candi
             f"{len(files)} files match {inbox.origin}, more than {pick_up.max_files}",
             guidance="Have files moved or deleted afterwards, clear the folder, or raise max_files.",
         )
-    return sorted(_candidates(inbox, pick_up, files, context), key=lambda candidate: candidate.key)
+    undated = [entry.name for entry in files if pick_up.has_template and pick_up.named_time(entry.name) is None]
+    dated = [entry for entry in files if entry.name not in undated]
+    candidates = sorted(_candidates(inbox, pick_up, dated), key=lambda candidate: candidate.key)
+    return Found(candidates, _undated(undated, pick_up.order))
 
 
 def _safe(
@@ -86,27 +101,18 @@ def _safe(
     return [entry for name, entry in found.items() if name not in unsafe]
 
 
-def _candidates(
-    inbox: Inbox, pick_up: PickUp, files: Iterable[RemoteEntry], context: FetchContext
-) -> Iterator[Candidate]:
-    undated = []
+def _candidates(inbox: Inbox, pick_up: PickUp, files: Iterable[RemoteEntry]) -> Iterator[Candidate]:
     for entry in files:
-        moment = None if pick_up.order in {"modified", "name"} else _moment(entry.name, pick_up.order)
-        if moment is None and pick_up.order not in {"modified", "name"}:
-            undated.append(entry.name)
-            continue
         with suppress(SourceMissing):  # it went since it was listed
             look = _look(inbox, entry, needs_time=pick_up.needs_times)
-            yield Candidate((_microseconds(inbox, pick_up, look, moment), entry.name), entry.name, look)
-    if undated:
-        context.warn(f"{len(undated)} files match the pattern but not the order's template, first {shown(undated[0])}")
+            yield Candidate((_microseconds(inbox, pick_up, entry.name, look), entry.name), entry.name, look)
 
 
-def _moment(name: str, template: str) -> datetime | None:
-    with suppress(ValueError):
-        moment = datetime.strptime(name, template)  # noqa: DTZ007 - only to compare names
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return None
+def _undated(names: list[str], template: str) -> str | None:
+    if not names:
+        return None
+    match = "1 file matches" if len(names) == 1 else f"{len(names)} files match"
+    return f"{match} the pattern but not the template {template!r}, first {shown(names[0])}"
 
 
 def _look(inbox: Inbox, entry: RemoteEntry, *, needs_time: bool) -> Look:
@@ -115,10 +121,10 @@ def _look(inbox: Inbox, entry: RemoteEntry, *, needs_time: bool) -> Look:
     return Look(entry.size, entry.modified, entry.mark)
 
 
-def _microseconds(inbox: Inbox, pick_up: PickUp, look: Look, moment: datetime | None) -> int:
+def _microseconds(inbox: Inbox, pick_up: PickUp, name: str, look: Look) -> int:
     if pick_up.order == "name":
         return 0
-    known = moment or look.modified
+    known = pick_up.named_time(name) if pick_up.has_template else look.modified
     if known is None:
         raise FetchError(
             f"nothing tells when the files of {inbox.origin} were changed",

@@ -94,7 +94,8 @@ class FileConnector(PickUpConnector):
         (``endpoint_url``) are dialled without being judged, so they are for an operator to set.
     :param secrets: more of its keyword arguments, such as ``key`` and ``secret``.
     :param max_bytes: a larger file is refused.
-    :param as_of: which time stands for the observation.
+    :param as_of: which time stands for the observation: that in the file's ``name``, the file's own (``modified``) or
+        that of the ``fetch``. Unless given, ``name`` where ``pick_up`` has a template that tells the day.
     :param unpack: what the file is packed with, for one that is to be unpacked.
     :param pick_up: which files are taken, how each is known to be whole, and what becomes of it. An object store
         renames by copying and deleting; what is uploaded under the same name in between is lost.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias, get_args
+from zoneinfo import ZoneInfo
 
 from attrs import Attribute, field, frozen
 
@@ -19,7 +21,7 @@ Afterwards: TypeAlias = Literal["keep", "move", "delete"]
 
 _NAME = "{name}"
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f]")
-_SOME_DAY = datetime(2024, 2, 29, 13, 14, 15)  # noqa: DTZ001 - only to try a template with
+_SOME_DAY = datetime(2024, 2, 29, 13, 14, 15, tzinfo=UTC)  # to try a template with
 
 
 def safe_name(name: str) -> bool:
@@ -56,6 +58,15 @@ def _order(instance: object, attribute: object, order: str) -> None:
         )
 
 
+def _zone(instance: object, attribute: object, name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        raise ConfigurationError(
+            f"the zone {name[:40]!r} is not known", guidance="Give an IANA name, such as Europe/Berlin."
+        ) from None
+
+
 def _sidecar(instance: object, attribute: Attribute[Any], name: str | None) -> None:
     if name is None:
         return
@@ -78,6 +89,8 @@ class PickUp:
         the oldest first; a file that is not ready yet is not overtaken.
     :param order: by which files are older and newer: time of change (``modified``), ``name``, or a ``strptime``
         template that the whole name must match, such as ``stock_%Y%m%d_%H%M.csv``. Ties go by name.
+    :param zone: IANA name of the zone that times in names are in, for a template without ``%z``. Of a time that its
+        clocks show twice or never, the earlier moment counts: a file is never taken for newer than it is.
     :param renamed: the sender uploads under a name that does not match and renames when it is done.
     :param marker: a file that the sender writes after another one: ``{name}.done``, or a fixed name for all of them.
         It must not be older than the file, nor be the one that released an earlier upload.
@@ -87,7 +100,8 @@ class PickUp:
         about the end.
     :param afterwards: what becomes of a file once its levels are applied: ``keep``, ``move`` or ``delete``.
     :param done_folder: where ``move`` puts it; a folder beside the files, which must be there.
-    :param failed_folder: where ``move`` and ``delete`` put a file that cannot be used; ``None`` leaves it.
+    :param failed_folder: where ``move`` and ``delete`` put a file that cannot be used; ``None`` leaves it. With ``all``
+        every file stays, since the rest alone would be an incomplete input.
     :param max_age: it is an error when the newest file, or the one applied last, is older.
     :param max_files: it is an error when more files match.
     :raises ConfigurationError: when one of these cannot be used, or more than one way is declared by which a file is
@@ -96,6 +110,7 @@ class PickUp:
 
     take: Take = field(default="one", validator=_one_of(Take))
     order: str = field(default="modified", validator=_order)
+    zone: str = field(default="UTC", validator=_zone)
     renamed: bool = False
     marker: str | None = field(default=None, validator=_sidecar)
     checksum: str | None = field(default=None, validator=_sidecar)
@@ -110,6 +125,8 @@ class PickUp:
         ways = (self.renamed or None, self.marker, self.checksum, self.looks_apart)
         if sum(way is not None for way in ways) > 1:
             raise ConfigurationError("declare one of renamed, marker, checksum and looks_apart")
+        if self.zone != "UTC" and not self.has_template:
+            raise ConfigurationError("zone is that of the times in names: declare order, a template of them")
         if self.checksum is not None and _NAME not in self.checksum:
             raise ConfigurationError("checksum must hold {name}: each file has a digest of its own")
         if self.take == "each" and self.marker is not None and _NAME not in self.marker:
@@ -117,6 +134,27 @@ class PickUp:
                 "one marker for all files cannot release them one by one",
                 guidance="Use a marker for each file, such as {name}.done, or take all files at once.",
             )
+
+    @property
+    def has_template(self) -> bool:
+        """Whether ``order`` is a template of the names."""
+        return self.order not in {"modified", "name"}
+
+    @property
+    def names_tell_day(self) -> bool:
+        """Whether the time in a name is a moment: year, month and day, at least."""
+        named = self.named_time(_SOME_DAY.strftime(self.order)) if self.has_template else None
+        return named is not None and abs(named - _SOME_DAY) < timedelta(days=2)
+
+    def named_time(self, name: str) -> datetime | None:
+        """The time in a file's name (UTC), by the template; ``None`` where it does not match."""
+        with suppress(ValueError):
+            moment = datetime.strptime(name, self.order)  # noqa: DTZ007 - the zone is given to it below
+            if moment.tzinfo is not None:
+                return moment.astimezone(UTC)
+            zone = ZoneInfo(self.zone)
+            return min(moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        return None
 
     @property
     def puts_away(self) -> bool:

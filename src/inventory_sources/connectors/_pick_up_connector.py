@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, field, frozen
 
 from inventory_sources.connectors._afterwards import TakenFile, put_away
-from inventory_sources.connectors._copying import FileTime, copy_file, file_time, head_of
+from inventory_sources.connectors._copying import FileTime, file_time, head_of
 from inventory_sources.connectors._inbox import FileOnServer, Inbox
 from inventory_sources.connectors._pick_up import PickUp
 from inventory_sources.connectors._resuming import ResumingFiles
@@ -38,13 +38,21 @@ def _positive(instance: object, attribute: object, value: int) -> None:
         raise ConfigurationError("max_bytes must be more than 0")
 
 
+def _known_time(instance: PickUpConnector, attribute: object, as_of: FileTime | None) -> None:
+    if as_of is FileTime.NAME and not instance.pick_up.names_tell_day:
+        raise ConfigurationError(
+            "as_of='name' needs a template of the names that tells the day",
+            guidance="Declare it as pick_up.order, such as stock_%Y%m%d_%H%M.csv.",
+        )
+
+
 @frozen(kw_only=True)
 class PickUpConnector(ABC):
     """Copies files that :class:`PickUp` chooses; where they are, its subclasses say."""
 
     path: str = field(kw_only=False, validator=_valid_path)
     max_bytes: int = field(default=1024**3, validator=_positive)
-    as_of: FileTime = field(default=FileTime.MODIFIED, converter=file_time)
+    as_of: FileTime | None = field(default=None, converter=file_time, validator=_known_time)
     pick_up: PickUp = field(factory=PickUp)
     unpack: Unpack | None = None
 
@@ -70,10 +78,12 @@ class PickUpConnector(ABC):
         """
         path = self._located(context)
         with self.session(context) as files:
-            file = self._taking(files, path, context).head()
+            taking = self._taking(files, path, context)
+            name = taking.head()
+            file = taking.inbox.file(name)
             if self.unpack is None:
                 return head_of(file)
-            payload = copy_file(file, file.look(), context, max_bytes=self.max_bytes, as_of=self.as_of)
+            payload = taking.copy(name, file.look())
         return unpacked_head(payload, self.unpack, context)
 
     def locate(self, context: FetchContext) -> str:
@@ -113,7 +123,8 @@ class PickUpConnector(ABC):
 
     def _taking(self, files: RemoteFiles, path: str, context: FetchContext) -> Taking:
         inbox = self._inbox(path, files)
-        return Taking.of(inbox, self.pick_up, context, max_bytes=self.max_bytes, as_of=self.as_of)
+        usual = FileTime.NAME if self.pick_up.names_tell_day else FileTime.MODIFIED
+        return Taking.of(inbox, self.pick_up, context, max_bytes=self.max_bytes, as_of=self.as_of or usual)
 
     def _register(self, taking: Taking, path: str, context: FetchContext) -> None:
         """Before anything is copied: of the lists, what they hold when the run has ended counts."""

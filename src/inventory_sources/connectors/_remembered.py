@@ -44,7 +44,7 @@ class AppliedFile:
 class PickUpCursor:
     """What was applied. Of files that are not listed any more only the last one counts.
 
-    :param order: by which ``last`` was found.
+    :param order: by which ``last`` was found, with the zone.
     :param last: the newest file applied.
     :param modified: when the one changed last was changed.
     """

@@ -32,7 +32,8 @@ class SftpConnector(PickUpConnector):
 
     :param path: of one file on the server, taken as it is; its last part is a pattern where ``pick_up`` takes several.
     :param max_bytes: a larger file is refused.
-    :param as_of: which time stands for the observation: the file's own (``modified``) or that of the ``fetch``.
+    :param as_of: which time stands for the observation: that in the file's ``name``, the file's own (``modified``) or
+        that of the ``fetch``. Unless given, ``name`` where ``pick_up`` has a template that tells the day.
     :param unpack: what the file is packed with, for one that is to be unpacked.
     :param pick_up: which files are taken, how each is known to be whole, and what becomes of it.
     :raises ConfigurationError: when one of these cannot be used.

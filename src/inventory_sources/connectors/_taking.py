@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import Factory, evolve, frozen
 
 from inventory_sources.connectors._afterwards import TakenFile
-from inventory_sources.connectors._choosing import Candidate, matching, named
-from inventory_sources.connectors._copying import FileTime, copy_file
+from inventory_sources.connectors._choosing import Candidate, Found, matching, named
+from inventory_sources.connectors._copying import FileTime, copy_file, observed
 from inventory_sources.connectors._inbox import shown
 from inventory_sources.connectors._readiness import judged, look_again, prove, released, sidecar_of
 from inventory_sources.connectors._remembered import AppliedFile, Key, PickUpCursor
@@ -17,7 +17,7 @@ from inventory_sources.errors import FetchError, InputIncomplete, Recovery, Sour
 
 if TYPE_CHECKING:
     from inventory_sources.connectors._inbox import Inbox
-    from inventory_sources.connectors._looks import FileAtRest, Look
+    from inventory_sources.connectors._looks import Look
     from inventory_sources.connectors._pick_up import PickUp
     from inventory_sources.payload import Payload
     from inventory_sources.protocols.connector import FetchContext
@@ -50,14 +50,23 @@ class Taking:
         """With what an earlier run left."""
         return cls(inbox, pick_up, context, PickUpCursor.read(context.cursor), **limits)
 
-    def head(self) -> FileAtRest:
-        """The file that would be taken first, ready or not."""
+    def head(self) -> str:
+        """The name of the file that would be taken first, ready or not."""
         found = self._found()
         self._must_be_recent(found)
         if not found:
             raise SourceMissing(f"no file {self.inbox.origin} is there now")
         fresh = [candidate for candidate in found if not self._was_applied(candidate)]
-        return self.inbox.file((self._chosen(fresh) or found[-1:])[0].name)
+        return (self._chosen(fresh) or found[-1:])[0].name
+
+    def copy(self, name: str, look: Look) -> Payload:
+        """The file of this name in the spool.
+
+        :param look: at it, just now.
+        """
+        file = self.inbox.file(name)
+        moment = observed(self.as_of, look, self.pick_up.named_time(name), file.origin)
+        return copy_file(file, look, self.context, max_bytes=self.max_bytes, observed=moment)
 
     def payloads(self) -> list[Payload]:
         """Copies of the files that are taken, in order; without any, the context was told why.
@@ -90,9 +99,11 @@ class Taking:
                     raise
                 return []
         found = matching(self.inbox, self.pick_up, self.context)
-        if not found and not used_up:
-            raise SourceMissing(f"no file matches {self.inbox.origin}")
-        return found
+        if not found.files and not used_up:
+            raise _none(found, self.inbox.origin)
+        if found.undated:
+            self.context.warn(found.undated)
+        return found.files
 
     def _must_be_recent(self, found: Sequence[Candidate]) -> None:
         """A job that stopped delivering must not look like stock that does not change."""
@@ -152,15 +163,19 @@ class Taking:
 
     def _last(self) -> Key | None:
         """The newest file applied, if it was so by the order that is declared now."""
-        return self.cursor.last if self.cursor.order == self.pick_up.order else None
+        return self.cursor.last if self.cursor.order == self._order else None
+
+    @property
+    def _order(self) -> str:
+        """By which the times of two files can be compared."""
+        return f"{self.pick_up.order} {self.pick_up.zone}"
 
     def _copy(self, candidate: Candidate) -> Payload:
         before = look_again(self.inbox, candidate)
         sidecar = released(self.inbox, candidate, before, self.pick_up, self.cursor, self.context)
         # Noted before the copy: a file that is too large is one that cannot be used, too.
         self.used.append(TakenFile(candidate.name, before, None, sidecar))
-        file = self.inbox.file(candidate.name)
-        payload = copy_file(file, before, self.context, max_bytes=self.max_bytes, as_of=self.as_of)
+        payload = self.copy(candidate.name, before)
         self.used[-1] = evolve(self.used[-1], sha256=payload.sha256)
         return prove(payload, self.pick_up, sidecar)
 
@@ -190,4 +205,13 @@ class Taking:
         last = max(chosen[-1].key, self._last() or chosen[-1].key)
         times = (self.cursor.modified, *(used.look.modified for used in self.used))
         modified = max((moment for moment in times if moment is not None), default=None)
-        self.context.next_cursor = str(PickUpCursor(files, self.pick_up.order, last, modified))
+        self.context.next_cursor = str(PickUpCursor(files, self._order, last, modified))
+
+
+def _none(found: Found, origin: str) -> SourceMissing:
+    if found.undated is None:
+        return SourceMissing(f"no file matches {origin}")
+    return SourceMissing(
+        f"no file {origin} can be taken: {found.undated}",
+        guidance="Correct the template in pick_up.order, or have the sender name its files by it.",
+    )
