@@ -38,7 +38,7 @@ def square(
     ids = list(locations)
     host = "connect.squareupsandbox.com" if sandbox else "connect.squareup.com"
     connector = PostedQuery(
-        f"https://connect.{'squareupsandbox' if sandbox else 'squareup'}.com/v2/inventory/counts/batch-retrieve",
+        f"https://{host}/v2/inventory/counts/batch-retrieve",
         headers={"Square-Version": version},
         body={"states": ["IN_STOCK"], "limit": 1000, **({"location_ids": ids} if ids else {})},
         auth=Bearer(token),
