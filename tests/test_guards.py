@@ -57,6 +57,13 @@ def held_by(**changes):
         ({"changed": 1000, "baseline_rows": None}, []),
         ({"matched": 500, "baseline_rows": None}, []),
         ({"matched": 499, "baseline_rows": None}, ["LowMatch"]),
+        ({"matched": 499, "baseline_matched": 1000}, ["LowMatch"]),
+        ({"matched": 500, "baseline_matched": 1000}, []),
+        ({"matched": 0, "baseline_matched": 0}, []),
+        ({"matched": 200, "baseline_matched": 400}, []),
+        ({"matched": 199, "baseline_matched": 400}, ["LowMatch"]),
+        ({"rows": 20, "matched": 0, "baseline_matched": 900, "snapshot": False}, ["LowMatch"]),
+        ({"rows": 19, "matched": 0, "baseline_matched": 900, "snapshot": False}, []),
         ({"matched": 499}, []),
     ],
 )
@@ -96,6 +103,7 @@ def test_a_small_shop_can_let_a_few_pass() -> None:
         (MassZero(), {"missing": 300}, ["300 of the 1000", "missing"]),
         (MassChange(), {"changed": 900}, ["900 of 1000"]),
         (LowMatch(), {"matched": 3, "baseline_rows": None}, ["3 of 1000"]),
+        (LowMatch(), {"matched": 3, "baseline_matched": 998}, ["3 of 1000", "998 of 1000"]),
     ],
 )
 def test_a_verdict_gives_the_figures_and_what_to_do(guard, changes, told) -> None:

@@ -465,6 +465,33 @@ def test_an_applied_input_is_forgotten_when_levels_may_have_been_written_since()
     assert source.happens(Edit(2)).applied == AppliedInput(NOON)
 
 
+# -- a failure while a plan is held -----------------------------------------------------------------------------------
+
+
+def test_an_input_that_cannot_be_used_while_a_plan_is_held_is_told_once_and_the_plan_stays() -> None:
+    source = Source()
+    source.hold()
+    state = source.fail(Recovery.STOP)
+    assert (state.status, state.reason, state.held_digest) == (SyncStatus.ERROR, Reason.FAILED, "abc")
+    source.fail(Recovery.STOP)
+    assert source.told == [(NoticeKind.HELD, "run1"), (NoticeKind.RESOLVED, "run1"), (NoticeKind.FAILED, "run2")]
+    assert source.happens(Approve("abc")).approved_digest == "abc"
+
+
+def test_what_ends_the_question_of_a_held_plan_is_said() -> None:
+    told = {}
+    for event in (RejectHeld("abc"), Edit(2)):
+        source = Source()
+        source.hold()
+        told[type(event)] = [notice.summary for notice in transition(source.state, event, HOURLY, NOON).notices]
+    assert [summaries[0].split()[-1] for summaries in told.values()] == ["rejected", "decision"]
+    source = Source()
+    source.hold()
+    source.claim()
+    succeeded = Succeed(source.state.run_id, source.state.epoch)
+    assert [notice.summary for notice in transition(source.state, succeeded, HOURLY, NOON).notices] == [""]
+
+
 # -- waiting -------------------------------------------------------------------------------------------------------
 
 

@@ -61,13 +61,14 @@ class Renew(OwnedEvent):
 class Succeed(OwnedEvent):
     """The sync is applied, or its input was applied before.
 
-    :param baseline_rows: of a complete snapshot.
+    :param baseline_rows: of the input; ``baseline_matched`` of them belonged to a known product.
     :param cursor: of a connector that keeps one; likewise ``memo``.
     :param applied: what was applied, unless it was before.
     :param more: there is more to fetch already.
     """
 
     baseline_rows: int | None = None
+    baseline_matched: int | None = None
     cursor: str | None = None
     memo: str | None = None
     applied: AppliedInput | None = None

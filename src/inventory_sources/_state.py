@@ -77,6 +77,7 @@ class SourceState:
     :param approved_digest: of the plan that a person approved and that is not applied yet.
     :param rejected_digest: of the plan that a person rejected last, so that the same one tells no one again.
     :param baseline_rows: rows of the last complete run.
+    :param baseline_matched: how many of them belonged to a known product.
     :param cursor: what the connector left for its next fetch, once that run's levels were applied.
     :param memo: what the connector left for its next fetch, whether that run was applied or not.
     :param applied: the input applied last.
@@ -103,6 +104,7 @@ class SourceState:
     approved_digest: str | None = None
     rejected_digest: str | None = None
     baseline_rows: int | None = None
+    baseline_matched: int | None = None
     cursor: str | None = None
     memo: str | None = None
     applied: AppliedInput | None = None

@@ -111,15 +111,29 @@ class MassChange:
 
 @frozen
 class LowMatch:
-    """Holds when fewer than ``share`` of the rows belong to a known product, before there was a completed run."""
+    """Holds when too few rows belong to a known product: of the first feed, or compared with the last complete run.
+
+    :param share: of the rows of the first feed; later, of the share that the last complete run had.
+    :param at_least: later feeds of fewer rows are let pass.
+    """
 
     share: float = field(default=0.5, validator=_share)
+    at_least: int = field(default=20, validator=_count)
 
     def judge(self, figures: PlanFigures) -> Verdict | None:
         """An objection, or ``None``."""
-        if figures.baseline_rows is not None or not _below(figures.matched, figures.rows, self.share):
+        rows, matched, before = figures.rows, figures.matched, figures.baseline_rows
+        if before is None:
+            few = _below(matched, rows, self.share)
+            return _hold(self, f"Only {matched} of {rows} rows belong to a product of the shop.") if few else None
+        usual = figures.baseline_matched or 0
+        if rows < self.at_least or not _below(matched * before, usual * rows, self.share):
             return None
-        return _hold(self, f"Only {figures.matched} of {figures.rows} rows belong to a product of the shop.")
+        return _hold(
+            self,
+            f"Only {matched} of {rows} rows belong to a product of the shop; of the last complete run, it was {usual} "
+            f"of {before}.",
+        )
 
 
 def default_guards() -> tuple[Guard, ...]:

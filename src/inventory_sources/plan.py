@@ -88,6 +88,7 @@ class PlanFigures:
     :param zeroed: items that would go from above zero to zero or below.
     :param missing: known pairs that a snapshot does not mention; 0 for a partial feed.
     :param snapshot: whether the feed claims to carry everything.
+    :param baseline_matched: rows of the last completed run whose product was known.
     """
 
     rows: int
@@ -100,6 +101,7 @@ class PlanFigures:
     zeroed: int
     missing: int
     snapshot: bool
+    baseline_matched: int | None = None
 
 
 @define

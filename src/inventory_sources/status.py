@@ -71,6 +71,9 @@ __all__ = [
 ]
 
 
+_REJECTED = "the plan that waited for your decision was rejected"
+_EDITED = "the source was edited, which drops the plan that waited for your decision"
+_OVERTAKEN = "the plan still waits for your decision, but the sync fails by now"
 #: A source that says to come back later than this is asked again nevertheless.
 _LONGEST_WAIT = timedelta(days=31)
 
@@ -164,6 +167,7 @@ def _succeed(state: SourceState, event: Succeed, rules: Rules, now: datetime) ->
         approved_digest=None,
         rejected_digest=None,
         baseline_rows=state.baseline_rows if event.baseline_rows is None else event.baseline_rows,
+        baseline_matched=state.baseline_matched if event.baseline_rows is None else event.baseline_matched,
         applied=event.applied or state.applied,
     )
     return _resolve(done)
@@ -200,10 +204,10 @@ def _fail(state: SourceState, event: Fail, rules: Rules, now: datetime) -> Trans
     told = min(max(event.retry_after or timedelta(0), timedelta(0)), _LONGEST_WAIT)
     if event.recovery is Recovery.BLOCK:
         return _error(failed, Reason.BLOCKED, None, rules)
-    if _waits_for_a_person(state):
-        return Transition(_idle(failed, SyncStatus.ERROR, Reason.HELD, _later(rules.tick(now), now + told)))
     if event.recovery is Recovery.STOP:
         return _error(failed, Reason.FAILED, rules.tick(now), rules)
+    if _waits_for_a_person(state):
+        return Transition(_idle(failed, SyncStatus.ERROR, Reason.HELD, _later(rules.tick(now), now + told)))
     if event.recovery is Recovery.WAIT and _patient(state, rules, now):
         return _wait(failed, told or rules.retry.wait, rules, now)
     return _climb(failed, told, rules, now)
@@ -312,7 +316,7 @@ def _reject(state: SourceState, event: RejectHeld, rules: Rules, now: datetime) 
     if state.status is SyncStatus.ERROR and state.reason is not Reason.HELD:
         return Transition(dropped)  # it is in Error for another cause, which this decision does not mend
     idle = _idle(dropped, SyncStatus.PENDING, Reason.REJECTED, rules.tick(now))
-    return _resolve(idle) if idle.incident and idle.incident.held else Transition(idle)
+    return _resolve(idle, _REJECTED) if idle.incident and idle.incident.held else Transition(idle)
 
 
 def _same_digest(state: SourceState, digest: str, rules: Rules) -> None:
@@ -335,7 +339,7 @@ def _edit(state: SourceState, event: Edit, rules: Rules, now: datetime) -> Trans
         cursor=None,
         memo=None,
     )
-    return _resolve(edited) if edited.incident and edited.incident.held else Transition(edited)
+    return _resolve(edited, _EDITED) if edited.incident and edited.incident.held else Transition(edited)
 
 
 def _edited(state: SourceState, rules: Rules, now: datetime) -> SourceState:
@@ -370,7 +374,7 @@ def _error(state: SourceState, reason: Reason, next_run_at: datetime | None, rul
     )
     incident, failure, notices = state.incident, state.last_failure, list[Notice]()
     if incident is None or incident.held:
-        notices = [] if incident is None else [Notice(NoticeKind.RESOLVED, incident.id)]
+        notices = [] if incident is None else [Notice(NoticeKind.RESOLVED, incident.id, summary=_OVERTAKEN)]
         incident = Incident(state.run_id or "")
         notices.append(Notice(NoticeKind.FAILED, incident.id, failure))
     if failure is not None and failure.alarm is not None and failure.alarm not in incident.alarms:
@@ -379,10 +383,10 @@ def _error(state: SourceState, reason: Reason, next_run_at: datetime | None, rul
     return Transition(evolve(error, incident=incident), tuple(notices))
 
 
-def _resolve(state: SourceState) -> Transition:
+def _resolve(state: SourceState, summary: str = "") -> Transition:
     if state.incident is None:
         return Transition(state)
-    return Transition(evolve(state, incident=None), (Notice(NoticeKind.RESOLVED, state.incident.id),))
+    return Transition(evolve(state, incident=None), (Notice(NoticeKind.RESOLVED, state.incident.id, summary=summary),))
 
 
 def _idle(

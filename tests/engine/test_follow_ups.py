@@ -13,6 +13,7 @@ from attrs import evolve
 
 from inventory_sources import Columns, CsvDecoder, SyncStatus
 from inventory_sources.errors import ConnectFailed, InputIncomplete, MappingError
+from inventory_sources.guards import default_guards
 from inventory_sources.payload import Evidence, Payload, Proof
 from inventory_sources.plan import PlanFigures, Verdict, VerdictAction
 from inventory_sources.protocols.connector import FetchContext
@@ -299,3 +300,58 @@ def test_warnings_of_connector_and_decoder_are_in_the_record(shop: Shop) -> None
 
     add(shop, Stray(), decoder=Doubting())
     assert tick(shop).warnings == ("2 files have another name", "the text looks mis-decoded")
+
+
+def test_a_plan_that_was_rejected_is_put_away_when_it_comes_again(shop: Shop) -> None:
+    folder = Folder("sku,quantity\nA,0\n")
+    shop.stock(A=1)
+    shop.engine.add_source(shop.source(folder, frequency="15min", guards=(NothingLeft(),)))
+    tick(shop)
+    held = shop.engine.held("erp")
+    assert held is not None
+    shop.engine.reject("erp", held.digest)
+    assert folder.done == []
+    tick(shop)
+    assert folder.done == ["refused"]
+    shop.engine.notify()
+    assert "was rejected" in shop.mailbox.received[-1].summary
+    assert "working again" not in shop.mailbox.received[-1].summary
+
+
+def test_a_failed_run_names_its_inputs_and_warnings(shop: Shop) -> None:
+    class Stray(Folder):
+        def fetch(self, context: FetchContext) -> Iterator[Payload]:
+            context.warn("2 files have another name")
+            return super().fetch(context)
+
+    add(shop, Stray(BAD))
+    run = tick(shop)
+    assert (run.result, run.inputs, run.warnings) == (RunResult.FAILED, ("feed.csv",), ("2 files have another name",))
+    assert run.failure.message.startswith("feed.csv: line 2")
+    assert shop.engine.check("erp").warnings == ("2 files have another name",)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("<!DOCTYPE html><html><body>Log in</body></html>\n", "an HTML page"), ('{"items": []}\n', "a JSON document")],
+)
+def test_a_failure_says_what_the_input_looks_like(shop: Shop, text: str, hint: str) -> None:
+    add(shop, Folder(text))
+    failure = tick(shop).failure
+    assert f"It looks like {hint}" in failure.guidance
+    add_good = Folder("article,count\nA,5\n")
+    shop.engine.update_source(shop.source(add_good, frequency="15min"))
+    assert "looks like" not in tick(shop).failure.guidance
+
+
+def test_a_feed_that_became_useless_is_held(shop: Shop) -> None:
+    skus = [f"S{number}" for number in range(30)]
+    good, useless = ("\n".join(["sku,quantity", *(f"{prefix}{sku},5" for sku in skus), ""]) for prefix in ("", "new-"))
+    shop.stock(**dict.fromkeys(skus, 5))
+    folder = Folder(good)
+    shop.engine.add_source(shop.source(folder, frequency="15min", guards=default_guards()))
+    assert tick(shop).result is RunResult.COMPLETED
+    folder.text, folder.as_of = useless, START + QUARTER
+    run = tick(shop)
+    assert (run.result, run.warnings[0]) == (RunResult.HELD, "only 0 of 30 rows could be used")
+    assert folder.done == ["done"]

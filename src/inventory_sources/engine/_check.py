@@ -55,6 +55,7 @@ class CheckReport:
     :param suggested_format: what the input looks like, where the declared decoder cannot make sense of it.
     :param matched: rows whose product is known, out of ``rows``; ``None`` where the feed could not be read to the end.
     :param problems: what stands in the way of a first sync, in the order to mend it.
+    :param warnings: what a run's record would say although the sync went on.
     """
 
     origin: str = ""
@@ -67,6 +68,7 @@ class CheckReport:
     rows: int | None = None
     matched: int | None = None
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -82,6 +84,7 @@ class CheckReport:
         lines += [f"suggested {field}: {column}" for field, column in self.suggested_mapping.items()]
         lines += [f"declare {option}={value!r}" for option, value in self.suggested_options.items()]
         lines += [f"problem: {problem}" for problem in self.problems]
+        lines += [f"warning: {warning}" for warning in self.warnings]
         if self.suggested_format is not None:
             lines.append(str(self.suggested_format))
         return "\n".join(lines)
@@ -92,15 +95,22 @@ def check_source(source: Source, request: FetchRequest, background: Background) 
     report = CheckReport()
     try:
         report = _look(source, request)
-        plan = _dry_plan(source, request, background)
+        warnings, plan = _dry_plan(source, request, background)
     except InventorySourcesError as error:
         told = any(error.message in problem or problem in error.message for problem in report.problems)
-        return evolve(report, problems=report.problems if told else (*report.problems, str(error)))
+        problems = report.problems if told else (*report.problems, str(error))
+        return evolve(report, problems=problems, warnings=tuple(request.outcome.warnings))
     matched = plan.figures.matched
     problems = report.problems if matched or not plan.figures.rows else (*report.problems, "no row matches a product")
     # What was read to the end is what the decoder takes it for.
     return evolve(
-        report, rows=plan.figures.rows, matched=matched, reached=True, problems=problems, suggested_format=None
+        report,
+        rows=plan.figures.rows,
+        matched=matched,
+        reached=True,
+        problems=problems,
+        warnings=warnings,
+        suggested_format=None,
     )
 
 
@@ -149,6 +159,6 @@ def _inspect(source: Source, head: Head) -> CheckReport:
     )
 
 
-def _dry_plan(source: Source, request: FetchRequest, background: Background) -> SyncPlan:
+def _dry_plan(source: Source, request: FetchRequest, background: Background) -> tuple[tuple[str, ...], SyncPlan]:
     with take_in(source, request) as intake:
-        return propose(source, intake, background).plan
+        return intake.warnings, propose(source, intake, background).plan

@@ -17,16 +17,19 @@ from inventory_sources.errors import (
     ConfigurationError,
     DecodeError,
     FetchError,
+    InventorySourcesError,
     MappingError,
+    Phase,
     Recovery,
     SourceMissing,
 )
 from inventory_sources.mappers import concat_batches, resolve_duplicates
 from inventory_sources.payload import Evidence, Payload
 from inventory_sources.protocols.connector import FetchContext
-from inventory_sources.protocols.decoder import DecodeContext
+from inventory_sources.protocols.decoder import DecodeContext, Decoder
 from inventory_sources.protocols.mapper import MapContext
 from inventory_sources.source import Source
+from inventory_sources.spool import HEAD_BYTES
 
 __all__ = ["Intake", "read", "take_in"]
 
@@ -171,7 +174,7 @@ class _Reader:
         decoding = DecodeContext(select=self._select, evidence=payload.evidence, checkpoint=self.context.checkpoint)
         part = len(self.origins)
         self.origins.append((payload.origin, "line"))
-        with foreign_errors(DecodeError, "decoder", decoder):
+        with _located(payload, decoder), foreign_errors(DecodeError, "decoder", decoder):
             for raw in decoder.decode(payload, decoding):
                 self._map(raw, part)
         self.evidence.append(decoding.evidence)
@@ -217,6 +220,29 @@ def _collect(mapped: Iterable[Any], raw: RawBatch, part: int) -> StockBatch:
     batch.rejections.merge(raw.damaged)
     batch.unidentified += raw.damaged.total
     return batch
+
+
+@contextmanager
+def _located(payload: Payload, decoder: Decoder) -> Iterator[None]:
+    """Names the input in what is said of it, and what it looks like where that is something else than declared."""
+    try:
+        yield
+    except InventorySourcesError as error:
+        if error.phase in (Phase.FETCH, Phase.DECODE) and payload.origin not in error.message:
+            error.message = f"{payload.origin}: {error.message}"
+            error.args = (error.message,)
+        if isinstance(error, DecodeError) and not error.may_pass and (hint := _other_format(payload, decoder)):
+            error.guidance = f"{hint[0].upper()}{hint[1:]}. {error.guidance}"
+        raise
+
+
+def _other_format(payload: Payload, decoder: Decoder) -> str:
+    from inventory_sources.formats import suggest_format
+
+    with payload.open() as stream:
+        head = stream.read(HEAD_BYTES)
+        hint = suggest_format(head, complete=not stream.read(1))
+    return str(hint) if hint and hint.differs(decoder, troubled=True) else ""
 
 
 def _refuse_future(payload: Payload, now: datetime) -> None:

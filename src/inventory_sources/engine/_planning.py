@@ -67,7 +67,7 @@ class PlanSettings:
     :param inserts: whether the sink inserts rows for products that have none.
     :param known: those of some SKUs that are products; without it every SKU of a sink that inserts is one.
     :param located: whether the feed names locations; those it does not name are then out of its scope.
-    :param baseline_rows: rows of the last complete run.
+    :param baseline_rows: rows of the last complete run, of which ``baseline_matched`` were of a known product.
     :param known_unmapped: identifiers that were unmapped in the last applied feed too.
     :param cells: gives a row as it was read, by part and number, where it is at hand.
     :param approved: what a person approved: the holds of just that plan become warnings.
@@ -86,6 +86,7 @@ class PlanSettings:
     known: Callable[[Sequence[str]], Collection[str]] | None = None
     located: bool = True
     baseline_rows: int | None = None
+    baseline_matched: int | None = None
     known_unmapped: Collection[str] = frozenset()
     guards: tuple[Guard, ...] = ()
     approved: Approval | None = None
@@ -127,15 +128,16 @@ def make_plan(batch: StockBatch, levels: pl.DataFrame, ledger: Ledger, settings:
     items = items.hstack([_floored(items["quantity"], settings.places).alias("new")])
     items = items.hstack(_judged(items, settings))
     rejections = _rejections(batch, refused, levels, settings)
+    figures = _figures(items, batch, refused, absence, _supplied(ledger.frame, settings), settings)
     plan = SyncPlan(
         source=settings.source,
         config_version=settings.config_version,
         frame=items[_PLAN],
         counts=RunCounts(),
-        figures=_figures(items, batch, refused, absence, _supplied(ledger.frame, settings), settings),
+        figures=figures,
         evidence=settings.evidence,
         rejections=rejections,
-        warnings=(*_warnings(items, absence, settings), *_unlisted(rejections)),
+        warnings=(*_few_rows(figures), *_warnings(items, absence, settings), *_unlisted(rejections)),
         origins=batch.origins,
         as_of=_one_time(items["as_of"]),
         observed=_is_observed(batch.frame, zeroed, settings),
@@ -312,6 +314,7 @@ def _figures(
         rows=batch.rows,
         matched=batch.mapped_rows - refused.height,
         baseline_rows=settings.baseline_rows,
+        baseline_matched=settings.baseline_matched,
         known=absence.known,
         items=items.height,
         changed=int(changed.sum()),
@@ -320,6 +323,11 @@ def _figures(
         missing=absence.missing,
         snapshot=settings.feed.scope is FeedScope.SNAPSHOT,
     )
+
+
+def _few_rows(figures: PlanFigures) -> Iterator[str]:
+    if 2 * figures.matched < figures.rows:
+        yield f"only {figures.matched} of {figures.rows} rows could be used"
 
 
 def _warnings(items: pl.DataFrame, absence: Absence, settings: PlanSettings) -> Iterator[str]:

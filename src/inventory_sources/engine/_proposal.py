@@ -104,6 +104,7 @@ def propose(source: Source, intake: Intake, background: Background, approved: Ap
         inserts=traits.inserts,
         known=_known(source.catalog),
         baseline_rows=background.state.baseline_rows,
+        baseline_matched=background.state.baseline_matched,
         known_unmapped=background.lately_unmapped,
         guards=source.guards,
         approved=approved,

@@ -224,6 +224,8 @@ def _notification_id(notice: Notice, before: SourceState) -> str:
 
 
 def _summary(name: str, notice: Notice) -> str:
+    if notice.kind is NoticeKind.RESOLVED and notice.summary:
+        return f"Stock sync {name}: {notice.summary}."
     if notice.kind is NoticeKind.RESOLVED:
         return f"Stock sync {name} is working again."
     if notice.kind is NoticeKind.HELD:

@@ -61,6 +61,7 @@ class Sync:
     progress: Progress = field(default=lambda stage, unit, done: None)
     _overrides: Mapping[str, str] = field(default=Factory(dict), init=False)
     _outcome: FetchOutcome = field(default=Factory(FetchOutcome), init=False)
+    _inputs: tuple[str, ...] = field(default=(), init=False)
     _refused: bool = field(default=False, init=False)
 
     def run(self) -> SyncRun:
@@ -104,6 +105,7 @@ class Sync:
             with self.lease.within(self.source.timeout):
                 self._overrides = self.store.overrides(self.source.name)
                 fetched = spooled.enter_context(fetch(self.source, self._request()))
+                self._inputs = tuple(payload.origin for payload in fetched.payloads)
                 skipped = self._skipped(fetched)
                 intake = None if skipped else read(fetched)
             self.lease.check()
@@ -127,11 +129,11 @@ class Sync:
         """How the run ends if there is nothing to read."""
         run, cursor, memo = self.claimed.run, fetched.context.next_cursor, self._outcome.memo
         if fetched.nothing_new:
-            return Ending(Rest(run.id, run.epoch, cursor, memo), self._record_skipped(fetched, fetched.nothing_new))
+            return Ending(Rest(run.id, run.epoch, cursor, memo), self._record_skipped(fetched.nothing_new))
         if not self._applied_before(fetched):
             return None
         event = Succeed(run.id, run.epoch, cursor=cursor, memo=memo, more=self._outcome.more)
-        record = self._record_skipped(fetched, "the input is unchanged since it was applied")
+        record = self._record_skipped("the input is unchanged since it was applied")
         drop_held = self.claimed.state.held_digest is not None
         return Ending(event, record, lambda state: StateChange(state, drop_held=drop_held))
 
@@ -142,11 +144,11 @@ class Sync:
             return False
         return before.digest == fetched.digest
 
-    def _record_skipped(self, fetched: Fetch, reason: str) -> SyncRun:
+    def _record_skipped(self, reason: str) -> SyncRun:
         return evolve(
             self.claimed.run,
             result=RunResult.COMPLETED,
-            inputs=tuple(payload.origin for payload in fetched.payloads),
+            inputs=self._inputs,
             warnings=tuple(self._outcome.warnings),
             skipped=reason,
         )
@@ -178,6 +180,7 @@ class Sync:
             run.id,
             run.epoch,
             baseline_rows=intake.rows,
+            baseline_matched=applied.figures.matched,
             cursor=intake.cursor,
             memo=self._outcome.memo,
             applied=AppliedInput(run.started_at, intake.digest if _leaves_nothing(proposal, applied) else None),
@@ -203,6 +206,8 @@ class Sync:
         record = evolve(self._record(intake, plan), result=RunResult.HELD, digest=digest)
         batch = pack_intake(intake)
         summary = "; ".join(verdict.message for verdict in plan.verdicts if verdict.action is VerdictAction.HOLD)
+        # What a person has rejected is not wanted: to the connector, it is an input that cannot be used.
+        self._refused = digest == self.claimed.state.rejected_digest
 
         def ending(tx: Transaction) -> Ending:
             held = HeldPlan(digest, run.id, tx.now, figures, batch)
@@ -248,7 +253,10 @@ class Sync:
         def ending(tx: Transaction) -> Ending:
             failure = Failure.of(error, tx.now)
             event = Fail(run.id, run.epoch, failure, error.recovery, retry_after, self._outcome.memo)
-            return Ending(event, evolve(run, result=RunResult.FAILED, failure=failure))
+            warnings = tuple(self._outcome.warnings)
+            return Ending(
+                event, evolve(run, result=RunResult.FAILED, failure=failure, inputs=self._inputs, warnings=warnings)
+            )
 
         return self._finish(ending)
 
@@ -264,7 +272,7 @@ class Sync:
     def _follow_up(self, run: SyncRun) -> None:
         """Calls what is to be called after the end is recorded; the run stays as it is recorded, whatever happens."""
         actions = self._outcome.after_commit if run.result is RunResult.COMPLETED else ()
-        if run.result is RunResult.FAILED and self._refused:
+        if run.result in (RunResult.FAILED, RunResult.HELD) and self._refused:
             actions = self._outcome.after_refusal
         if not actions:
             return

@@ -18,6 +18,7 @@ __all__ = ["FormatHint", "suggest_format"]
 _CLASSES = {
     "csv": "CsvDecoder",
     "edifact_invrpt": "EdifactInventoryDecoder",
+    "fixed_width": "FixedWidthDecoder",
     "gs1_xml": "Gs1InventoryDecoder",
     "json": "JsonDecoder",
     "jsonl": "JsonLinesDecoder",
