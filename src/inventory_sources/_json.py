@@ -65,11 +65,12 @@ def _pairs(value: object, objects: int) -> int:
     level, pairs = [value], 0
     while objects and level:
         found = [value for value in level if type(value) is dict]
+        lists = [value for value in level if type(value) is list]
         pairs += sum(map(len, found))
         objects -= len(found)
         if objects:
-            lists = chain.from_iterable(value for value in level if type(value) is list)
-            level = [*chain.from_iterable(map(dict.values, found)), *lists]
+            inside = chain(chain.from_iterable(map(dict.values, found)), chain.from_iterable(lists))
+            level = [value for value in inside if type(value) in _HOLDERS]
     return pairs
 
 
@@ -90,6 +91,7 @@ def _mark(name: str) -> object:
     return _MARK if name == "NaN" else _refuse_constant(name)
 
 
+_HOLDERS = {dict, list}
 _SEPARATOR = ",NaN,"
 _MARK = object()
 _PLAIN = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_refuse_constant)
@@ -118,13 +120,14 @@ def _structure(text: str) -> bytes:
 
 
 def _check_structure(structure: bytes, most: int) -> None:
-    brackets = structure.replace(b":", b"")
-    # Objects that hold none are one level, most of the brackets, and quicker to take out than to count.
-    for rest, level in ((brackets.replace(b"{}", b""), 1), (brackets, 0)):
-        deepest = max(accumulate(map(_STEP.__getitem__, rest)), default=0) + level
-        if deepest <= most:
+    brackets = left = structure.replace(b":", b"")
+    # Each round takes out one level or two, quicker than they are counted.
+    for _ in range(most // 2):
+        if not (left := left.replace(b"{}", b"").replace(b"[]", b"")):
             return
-    raise InputTooLarge(f"the document is nested {deepest} levels deep; at most {most} are read")
+    deepest = max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
+    if deepest > most:
+        raise InputTooLarge(f"the document is nested {deepest} levels deep; at most {most} are read")
 
 
 def looks_cut(text: str, error: json.JSONDecodeError) -> bool:
