@@ -12,12 +12,14 @@ from inventory_sources.connectors._choosing import ASIDE
 from inventory_sources.connectors._inbox import Inbox, shown
 from inventory_sources.connectors._looks import Look
 from inventory_sources.errors import FetchError, Recovery, SourceMissing
+from inventory_sources.protocols.remote_files import RemoteKind
 
 if TYPE_CHECKING:
+    from inventory_sources.connectors._pick_up import PickUp
     from inventory_sources.connectors._readiness import Sidecar
     from inventory_sources.protocols.connector import FetchContext
 
-__all__ = ["TakenFile", "put_away"]
+__all__ = ["TakenFile", "put_away", "warn_of_folders"]
 
 
 @frozen
@@ -63,20 +65,14 @@ class _Away:
         try:
             self.inbox.files.put_away(path, to)
         except FetchError:
-            if self.folder is None or self._has_folder(self.folder):
+            trouble = self.folder and _trouble(self.inbox, self.folder)
+            if not trouble:
                 raise
             raise FetchError(
-                f"{self.inbox.file(self.folder).origin}, where files that were used are to be moved, is not there",
+                f"{self.inbox.file(str(self.folder)).origin}, where files are to be moved, {trouble}",
                 recovery=Recovery.STOP,
                 guidance="Create this folder on the server.",
             ) from None
-
-    def _has_folder(self, name: str) -> bool:
-        try:
-            self.inbox.files.look(self.inbox.path(name))
-        except SourceMissing:
-            return False
-        return True
 
     def _is_same(self, path: str, file: TakenFile) -> bool:
         """By its bytes where they are known: servers tell times by the second, and object stores rename by copying."""
@@ -98,6 +94,25 @@ class _Away:
 
     def _tell(self, event: str, file: TakenFile) -> None:
         self.context.logger.info(event, file=shown(file.name))
+
+
+def warn_of_folders(inbox: Inbox, pick_up: PickUp, context: FetchContext) -> None:
+    """Says at once which of the folders that files may be moved to cannot take them."""
+    if inbox.vanishes:  # such folders come with what is moved there
+        return
+    for folder, kind in ((pick_up.used_to, "were"), (pick_up.refused_to, "cannot be")):
+        trouble = folder and _trouble(inbox, folder)
+        if folder and trouble:
+            origin = inbox.file(folder).origin
+            context.warn(f"{origin}, where files that {kind} used are to be moved, {trouble}; create this folder")
+
+
+def _trouble(inbox: Inbox, folder: str) -> str | None:
+    try:
+        kind = inbox.files.look(inbox.path(folder)).kind
+    except SourceMissing:
+        return "is not there"
+    return None if kind in {RemoteKind.FOLDER, RemoteKind.LINK} else "is not a folder"
 
 
 def put_away(

@@ -145,7 +145,11 @@ class FtpFiles:
         folder, slash, name = path.rpartition("/")
         if "MLST" in session.features:
             return self._described(session, path, name)
-        size = self._size(session, path)
+        try:
+            size = self._size(session, path)
+        except SourceMissing:  # to SIZE, a folder is none that has one
+            with self._inside(session, path):
+                return RemoteEntry(path, name, RemoteKind.FOLDER)
         if size is None:
             return self._listed(session, path, folder or slash, name)
         reply = session.command(f"MDTM {path}")

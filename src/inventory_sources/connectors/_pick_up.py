@@ -162,6 +162,17 @@ class PickUp:
         return self.afterwards != "keep"
 
     @property
+    def used_to(self) -> str | None:
+        """The folder for files that were used, where they are moved."""
+        return self.done_folder if self.afterwards == "move" else None
+
+    @property
+    def refused_to(self) -> str | None:
+        """The folder for files that cannot be used, where they are moved."""
+        # What is left of all files is not all of them, and to lose them all for one would be worse.
+        return self.failed_folder if self.puts_away and self.take != "all" else None
+
+    @property
     def needs_times(self) -> bool:
         """Whether a listing must tell when each file was changed."""
         return self.order == "modified" or self.take == "each" or bool(self.max_age or self.looks_apart)

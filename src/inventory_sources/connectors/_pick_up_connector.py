@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
 
-from inventory_sources.connectors._afterwards import TakenFile, put_away
+from inventory_sources.connectors._afterwards import TakenFile, put_away, warn_of_folders
 from inventory_sources.connectors._copying import FileTime, file_time, head_of
 from inventory_sources.connectors._inbox import FileOnServer, Inbox
 from inventory_sources.connectors._pick_up import PickUp
@@ -66,6 +66,7 @@ class PickUpConnector(ABC):
         path = self._located(context)
         with ResumingFiles(partial(self.session, context), context) as files:
             taking = self._taking(files, path, context)
+            warn_of_folders(taking.inbox, self.pick_up, context)
             self._register(taking, path, context)
             copied = taking.payloads()
         for payload in copied:
@@ -130,7 +131,7 @@ class PickUpConnector(ABC):
         """Before anything is copied: of the lists, what they hold when the run has ended counts."""
         if not self.pick_up.puts_away:
             return
-        done = self.pick_up.done_folder if self.pick_up.afterwards == "move" else None
+        done, refused = self.pick_up.used_to, self.pick_up.refused_to
         used_at = context.started_at
 
         def put(files: Sequence[TakenFile], folder: str | None, later: FetchContext) -> None:
@@ -140,5 +141,5 @@ class PickUpConnector(ABC):
 
         context.after_commit(partial(put, taking.again, done))
         context.after_commit(partial(put, taking.used, done))
-        if self.pick_up.failed_folder is not None:
-            context.after_refusal(partial(put, taking.used, self.pick_up.failed_folder))
+        if refused is not None:
+            context.after_refusal(partial(put, taking.used, refused))

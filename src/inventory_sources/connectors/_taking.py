@@ -131,14 +131,22 @@ class Taking:
         if self.pick_up.take != "each" and not self.pick_up.puts_away:
             return list(found)
         before = [candidate for candidate in found if self._was_applied(candidate)]
-        if self.pick_up.puts_away and before:
-            self.context.warn(
-                f"{len(before)} files that were used are still there, first {shown(before[0].name)}: "
-                "if they stay, look in the log why they cannot be put away"
-            )
+        if self.pick_up.puts_away:
             replaced = [candidate for candidate in before[:_AGAIN] if not self._is_same(candidate)]
             before = [candidate for candidate in before if candidate not in replaced]
+            self._warn_of(before)
         return [candidate for candidate in found if candidate not in before]
+
+    def _warn_of(self, still: Sequence[Candidate]) -> None:
+        if not still:
+            return
+        files = "1 file that was used is" if len(still) == 1 else f"{len(still)} files that were used are"
+        done = self.pick_up.used_to
+        right = f"move files to {self.inbox.file(done).origin}" if done else "delete files there"
+        self.context.warn(
+            f"{files} still there, first {shown(still[0].name)}, to be put away with this run; "
+            f"if it stays so, give the user the right to {right}"
+        )
 
     def _was_applied(self, candidate: Candidate) -> bool:
         known = self.cursor.files.get(candidate.name)
