@@ -118,8 +118,8 @@ def test_every_damaged_file_is_read_right_or_refused_with_its_place(generator) -
 def test_a_row_is_whole_wherever_blocks_and_batches_end(block, batch, monkeypatch) -> None:
     monkeypatch.setattr(_csv_reading, "BLOCK_BYTES", block)
     monkeypatch.setattr(_csv_reading, "_BATCH_ROWS", batch)
-    truth = dict(islice(TRUTH.items(), 11))
-    short = [evolve(case, rows=case.rows[:12], truth=truth) for case in splits() if int(case.name.split()[2]) < 9]
+    truth = dict(islice(TRUTH.items(), 8))
+    short = [evolve(case, rows=case.rows[:9], truth=truth) for case in splits() if int(case.name.split()[2]) < 6]
     wrong = [f"{case.kind} / {case.name}: {found[:3]}" for case in short if (found := faults(case, read(case)))]
     assert not wrong, "\n".join(wrong[:40])
 
@@ -154,24 +154,23 @@ CARELESS = {
 def test_the_set_tells_a_careless_decoder(change, monkeypatch) -> None:
     make, *patch = CARELESS[change]
     monkeypatch.setattr(*patch)
-    found = [fault for case in make() for fault in faults(case, read(case))]
-    assert any("became" in fault or "lost" in fault for fault in found)
+    assert any("became" in fault or "lost" in fault for case in make() for fault in faults(case, read(case)))
 
 
 def naive(case: Case) -> bool:
     """Whether the ``csv`` module alone, not strict, gives a wrong level or loses a row without an error."""
-    levels: dict[str, Decimal] = {}
     try:
-        for row in csv.DictReader(io.StringIO(case.data.decode(), newline="")):
-            levels[row["PRODUCTID"]] = Decimal(row["Qty"])
-    except (UnicodeDecodeError, csv.Error, KeyError, ArithmeticError, TypeError):
+        headings, *rows = csv.reader(io.StringIO(case.data.decode(), newline=""))
+        sku, qty = headings.index("PRODUCTID"), headings.index("Qty")
+        levels = {row[sku]: Decimal(row[qty]) for row in rows if row}
+    except (UnicodeDecodeError, csv.Error, ValueError, ArithmeticError, IndexError):
         return False
     return levels != case.truth
 
 
 def test_the_set_tells_a_plain_reader() -> None:
-    wrong = [case for generator in range(len(GENERATORS)) for case, _ in outcomes(generator) if naive(case)]
-    assert len(wrong) > 1000, len(wrong)
+    wrong = (case for generator in range(len(GENERATORS)) for case, _ in outcomes(generator) if naive(case))
+    assert len(list(islice(wrong, 1001))) > 1000
 
 
 # --- good files ---------------------------------------------------------------------------------------------------

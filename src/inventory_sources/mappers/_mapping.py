@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -78,11 +79,11 @@ class _Rows:
             or self.late.any()
         )
 
-    @property
+    @cached_property
     def invalid(self) -> pl.Series:
         return self.sku.is_null() | self.location.is_null() | self.quantity.is_null() | self.late
 
-    @property
+    @cached_property
     def unmapped(self) -> pl.Series:
         return self.product.is_null() & ~self.invalid
 
