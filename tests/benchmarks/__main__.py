@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [import] [formats] [rest]``.
+"""``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [import] [formats] [sftp] [rest]``.
 
 All are run by default. ``--with-dlt`` has the last one compare with dlt, too, which it installs for that time.
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests import servers
-from tests.benchmarks import due, formats, importing, million, postgres, races, rest, small
+from tests.benchmarks import due, formats, importing, million, postgres, races, rest, sftp, small
 
 Row = tuple[str, str, str, str]
 _WIDE = 200
@@ -131,6 +131,7 @@ PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "sqlite": sqlite,
     "postgres": on_postgres,
     "formats": formats.table,
+    "sftp": sftp.table,
     "rest": rest.table,
 }
 
