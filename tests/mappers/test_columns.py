@@ -70,6 +70,41 @@ ROWS = [
 ]
 
 
+@pytest.mark.parametrize("steps", [(), ("lower",), ("remove_hyphens", "lower")])
+def test_identifiers_must_match_the_declared_pattern_as_a_whole(steps) -> None:
+    mapper = Columns("sku", "qty", sku_pattern="[A-Z]{2}-[0-9]+|X", steps=steps)
+    cells = ["AB-1", " AB-23\u00a0", "X", "AB-", "b-1", "AB-1\nX", "XX", "", None, "\uff21B-1", "AB-1 x", "Ä", "-7"]
+    batch = mapped(mapper, [(cell, "5") for cell in cells], ("sku", "qty"))
+    assert (
+        levels(batch)
+        == {
+            (): {"AB-1": 5, "AB-23": 5, "X": 5},
+            ("lower",): {"ab-1": 5, "ab-23": 5, "x": 5},
+            ("remove_hyphens", "lower"): {"ab1": 5, "ab23": 5, "x": 5},
+        }[steps]
+    )
+    assert reasons(batch) == [
+        (5, "sku_pattern"), (6, "sku_pattern"), (7, "sku_unreadable"), (8, "sku_pattern"), (9, "sku_blank"),
+        (10, "sku_blank"), (11, "sku_pattern"), (12, "sku_pattern"), (13, "sku_pattern"), (14, "sku_pattern"),
+    ]  # fmt: skip
+    assert batch.rejections.kept[0].message == "the sku 'AB-' does not match the declared pattern"
+    assert batch.unidentified == len(cells) - 3
+
+
+def test_a_row_whose_identifier_matches_keeps_its_own_fault() -> None:
+    mapper = Columns("sku", "qty", sku_pattern="[A-Z]-[0-9]")
+    assert reasons(mapped(mapper, [("A-1", "x"), ("A-22", "x")], ("sku", "qty"))) == [
+        (2, "quantity_unreadable"),
+        (3, "sku_pattern"),
+    ]
+
+
+@pytest.mark.parametrize("pattern", ["", "(", "a)|(b", "(?=a)", r"(a)\1", "(?x)a # b", b"a", 7])
+def test_what_is_no_pattern_is_refused(pattern) -> None:
+    with pytest.raises(ConfigurationError, match=r"sku_pattern|regular expression"):
+        Columns(sku_pattern=pattern)
+
+
 def test_each_bad_row_has_its_reason_and_place() -> None:
     batch = mapped(FULL, ROWS)
     assert reasons(batch) == [

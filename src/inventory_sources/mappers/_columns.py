@@ -55,6 +55,16 @@ def _known_steps(_mapper: Columns, _attribute: Attribute[Any], names: tuple[str,
         raise ConfigurationError(f"there is no step {unknown[0]!r}", guidance=f"Known steps: {', '.join(STEPS)}.")
 
 
+def _known_pattern(_mapper: Columns, _attribute: Attribute[Any], pattern: str | None) -> None:
+    if pattern is None:
+        return
+    if not isinstance(pattern, str) or not pattern:
+        raise ConfigurationError(f"the sku_pattern {pattern!r} is no text that could match an identifier")
+    from inventory_sources.mappers._reading import check_pattern
+
+    check_pattern(pattern)
+
+
 @frozen
 class Columns:
     """Reads a SKU, a quantity and, where there are any, a location and a time of observation from named columns.
@@ -69,11 +79,14 @@ class Columns:
     :param identity: which product an identifier means: by default its SKU is the identifier itself; a plain mapping is
         a table; any other :class:`Identity` will do, though a source with one is not stored.
     :param steps: names out of ``STEPS``, applied to the identifier in this order before ``identity`` is asked.
+    :param sku_pattern: a regular expression, as of Rust's ``regex`` crate, which takes linear time; an identifier that
+        it does not match as a whole, as the feed writes it, is refused (``sku_pattern``).
     :param duplicates: what several rows for one SKU and location mean.
     :param negative: what a quantity below zero means: refused by default.
     :param as_of_format: ``iso8601``, or a format of :meth:`datetime.datetime.strptime`.
     :param as_of_zone: IANA name of the zone of times without an offset; without it they are refused.
-    :raises ConfigurationError: for an unknown locale, step or zone, or two options that name the same column.
+    :raises ConfigurationError: for an unknown locale, step or zone, a pattern that is none, or two options that name
+        the same column.
     """
 
     sku: str = "sku"
@@ -83,6 +96,7 @@ class Columns:
     quantity_format: QuantityFormat = field(factory=QuantityFormat, converter=_quantity_format, kw_only=True)
     identity: EqualSku | TableIdentity = field(factory=EqualSku, converter=_identity, kw_only=True)
     steps: tuple[str, ...] = field(default=(), converter=_names, validator=_known_steps, kw_only=True)
+    sku_pattern: str | None = field(default=None, validator=_known_pattern, kw_only=True)
     duplicates: DuplicatePolicy = field(default=DuplicatePolicy.ERROR, converter=DuplicatePolicy, kw_only=True)
     negative: NegativePolicy = field(default=NegativePolicy.REJECT, converter=NegativePolicy, kw_only=True)
     as_of_format: str = field(default=ISO8601, kw_only=True)

@@ -16,7 +16,15 @@ from inventory_sources.batch import RawBatch, Rejection, RejectionKind, Rejectio
 from inventory_sources.headings import find
 from inventory_sources.mappers._identifiers import normalise, read_identifier
 from inventory_sources.mappers._identity import EqualSku
-from inventory_sources.mappers._reading import constant, read_identifiers, read_quantities, read_times, translated
+from inventory_sources.mappers._reading import (
+    constant,
+    matching,
+    read_identifiers,
+    read_quantities,
+    read_skus,
+    read_times,
+    translated,
+)
 from inventory_sources.mappers._times import FUTURE_TOLERANCE, from_the_future, read_time
 from inventory_sources.protocols.mapper import MapContext
 from inventory_sources.quantities import NegativePolicy, Refusal, read_quantity, show_cell
@@ -92,7 +100,7 @@ def _read(mapper: Columns, raw: RawBatch, context: MapContext) -> _Rows:
     declared = {"sku": mapper.sku, "quantity": mapper.quantity, "location": mapper.location, "as_of": mapper.as_of}
     headings = raw.frame.columns
     cells = {role: raw.frame[find(name, headings)] for role, name in declared.items() if name is not None}
-    sku = read_identifiers(cells["sku"], "sku", mapper.steps)
+    sku = read_skus(cells["sku"], mapper.steps, mapper.sku_pattern)
     if mapper.location is None:
         location = constant(mapper.fixed_location, sku.len(), pl.String())
     else:
@@ -168,12 +176,23 @@ def _explained(
 
 def _why(mapper: Columns, cells: dict[str, str | None], context: MapContext) -> Refusal:
     """What is wrong with a row: the first of its cells that is refused, in the order SKU, location, quantity, time."""
-    answers: list[object] = [read_identifier(cells["sku"], "sku")]
+    answers: list[object] = [_sku(mapper, cells["sku"])]
     if "location" in cells:
         answers.append(read_identifier(cells["location"], "location"))
     answers.append(_quantity(mapper, cells["quantity"]))
     answers.append(_time(mapper, cells.get("as_of"), context.now))
     return next(answer for answer in answers if isinstance(answer, Refusal))
+
+
+def _sku(mapper: Columns, cell: str | None) -> object:
+    text = read_identifier(cell, "sku")
+    if isinstance(text, Refusal) or mapper.sku_pattern is None or matching(pl.Series([text]), mapper.sku_pattern)[0]:
+        return text
+    return Refusal(
+        "sku_pattern",
+        f"the sku {show_cell(text)} does not match the declared pattern",
+        "Correct it at the source, or widen sku_pattern.",
+    )
 
 
 def _quantity(mapper: Columns, cell: str | None) -> object:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from inventory_sources.batch import batch_schema
+from inventory_sources.errors import ConfigurationError
 from inventory_sources.mappers._identifiers import LONGEST, normalise, read_identifier
 from inventory_sources.mappers._times import ISO8601, read_time
 from inventory_sources.quantities import INTEGER_DIGITS, NegativePolicy, QuantityFormat, Refusal, read_quantity
@@ -26,7 +27,17 @@ if TYPE_CHECKING:
 
     from polars._typing import PolarsDataType
 
-__all__ = ["by_distinct", "constant", "read_identifiers", "read_quantities", "read_times", "translated"]
+__all__ = [
+    "by_distinct",
+    "check_pattern",
+    "constant",
+    "matching",
+    "read_identifiers",
+    "read_quantities",
+    "read_skus",
+    "read_times",
+    "translated",
+]
 
 # Printable ASCII but quotes and "+", without which nothing is an identifier in scientific notation.
 _PLAIN = bytes(code for code in range(0x20, 0x7F) if code not in b"+\"'`")
@@ -110,6 +121,35 @@ def _fitting(cells: pl.Series) -> pl.Series:
     if isinstance(shortest, int) and isinstance(longest, int) and shortest > 0 and longest <= LONGEST:
         return cells
     return _where(cells, (sizes > 0) & (sizes <= LONGEST))
+
+
+def matching(texts: pl.Series, pattern: str) -> pl.Series:
+    """Whether the pattern matches each text as a whole; null where there is none."""
+    return texts.str.contains(rf"\A(?:{pattern})\z")
+
+
+def check_pattern(pattern: str) -> None:
+    """Refuses what is no regular expression to polars.
+
+    :raises ConfigurationError: for that.
+    """
+    try:
+        pl.Series([""]).str.contains(pattern)  # by itself too, or ``a)|(b`` would do
+        matching(pl.Series([""]), pattern)
+    except pl.exceptions.ComputeError:
+        raise ConfigurationError(
+            f"{pattern!r} is not a regular expression that can be used",
+            guidance="Correct it; it can neither look around nor refer back.",
+        ) from None
+
+
+def read_skus(cells: pl.Series, steps: tuple[str, ...], pattern: str | None) -> pl.Series:
+    """SKUs after the named steps, of those that the pattern matches as the feed writes them."""
+    skus = read_identifiers(cells, "sku", steps)
+    if pattern is None:
+        return skus
+    written = skus if not steps else read_identifiers(cells, "sku")
+    return _where(skus, matching(written, pattern))
 
 
 def read_quantities(cells: pl.Series, form: QuantityFormat, negative: NegativePolicy) -> pl.Series:
