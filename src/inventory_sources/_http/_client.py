@@ -153,22 +153,26 @@ class HttpClient:
         :raises FetchError: when there is no answer, or a redirect leads where none may.
         """
         for _ in range(self._limits.max_redirects):
-            with self._open(request) as incoming:
+            with self.once(request) as incoming:
                 further = onwards(request, incoming.status, incoming.headers, incoming.origin)
                 if further is None:
                     yield incoming
                     return
             request = further
-        with self._open(request) as incoming:
+        with self.once(request) as incoming:
             yield incoming
 
     @contextmanager
-    def _open(self, request: HttpRequest) -> Iterator[Incoming]:
+    def once(self, request: HttpRequest) -> Iterator[Incoming]:
+        """The answer as it comes in, a redirect like any other; what every request goes through.
+
+        :raises FetchError: when there is none.
+        """
         url = WebAddress.parse(request.url)
         connection, exchange = self._exchange(request, url)
         done = False
         try:
-            yield Incoming(exchange, url.origin, self._chunks(exchange, url))
+            yield Incoming(exchange, url.origin, self.chunks(exchange, url))
             done = exchange.finish() and connection.renew()
         finally:
             if not done:
@@ -240,7 +244,11 @@ class HttpClient:
                 return
         connection.close()
 
-    def _chunks(self, exchange: Exchange, url: WebAddress) -> Iterator[bytes]:
+    def chunks(self, exchange: Exchange, url: WebAddress) -> Iterator[bytes]:
+        """The body of an answer, decompressed, within the limits.
+
+        :raises InputTooLarge: when it is larger.
+        """
         limits = self._limits
         if (exchange.declared_size or 0) > limits.max_bytes:
             raise InputTooLarge(f"{url.origin} sends {exchange.declared_size} bytes, more than {limits.max_bytes}")

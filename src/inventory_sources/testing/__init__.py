@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from inventory_sources.testing.connectors import ConnectorContract, fetch_context
     from inventory_sources.testing.mappers import MapperContract
     from inventory_sources.testing.notifiers import NotifierContract, sample_notification
+    from inventory_sources.testing.recordings import HttpRecording
     from inventory_sources.testing.remote_files import RemoteFilesContract
     from inventory_sources.testing.schedulers import SchedulerContract
     from inventory_sources.testing.servers import ScriptedHttpServer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConnectorContract",
+    "HttpRecording",
     "ManualClock",
     "MapperContract",
     "NotifierContract",
@@ -36,6 +38,7 @@ __all__ = [
 
 _MODULES = {
     "ConnectorContract": "connectors",
+    "HttpRecording": "recordings",
     "ManualClock": "clock",
     "MapperContract": "mappers",
     "NotifierContract": "notifiers",
