@@ -240,6 +240,44 @@ def test_a_login_is_tried_again_only_where_that_may_help(
         assert raised.value.may_pass is (error is not AccessRefused)
 
 
+@pytest.mark.parametrize("command", ["USER", "PASS"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"530 Non-anonymous sessions must use encryption.\r\n",
+        b"534 Policy requires SSL.\r\n",
+        b"503 Use AUTH first.\r\n",
+        b"421-Sorry, cleartext sessions\r\n421 are not accepted on this server.\r\n",
+        b"522 No\r\n",
+    ],
+)
+def test_a_server_that_wants_tls_before_the_login_is_told_as_such(
+    command: str, answer: bytes, context: FetchContext
+) -> None:
+    with ScriptedServer({command: answer}) as server:
+        with pytest.raises(AccessRefused, match="without TLS") as raised, session(server, context):
+            pass
+    assert "security='explicit'" in raised.value.guidance
+    assert raised.value.recovery is Recovery.BLOCK
+
+
+def test_a_real_server_that_wants_tls_before_the_login(
+    root: Path, authority: trustme.CA, context: FetchContext
+) -> None:
+    tls = real_tls(authority.issue_cert(NAME))
+    with RealServer(root, TLS_FTPHandler, ssl_context=tls, tls_control_required=True) as server:
+        with pytest.raises(AccessRefused, match="without TLS"), session(server, context):
+            pass
+
+
+@pytest.mark.parametrize("answer", [b"530 Login authentication failed\r\n", b"530 Who?\r\n"])
+def test_wrong_credentials_are_not_blamed_on_tls(answer: bytes, context: FetchContext) -> None:
+    with ScriptedServer({"PASS": answer}) as server:
+        with pytest.raises(AccessRefused, match="the password") as raised, session(server, context):
+            pass
+    assert "security" not in raised.value.guidance
+
+
 def test_a_session_that_the_server_ended_fails_once_and_is_begun_anew_with_its_protection(
     authority: trustme.CA, context: FetchContext
 ) -> None:
@@ -286,8 +324,12 @@ def test_nothing_is_told_to_a_server_that_is_not_verified(
     }[certificate]()
     handler = {"explicit": TLS_FTPHandler, "implicit": Implicit}[security]
     with RealServer(root, handler, ssl_context=real_tls(leaf)) as server:
-        with pytest.raises(ConnectFailed, match="certificate"), session(server, context, authority, security=security):
-            pass
+        with pytest.raises(ConnectFailed, match="certificate") as raised:
+            session(server, context, authority, security=security).__enter__()
+    assert raised.value.recovery is Recovery.STOP
+    assert ("give that authority's as ca" in raised.value.guidance) is (
+        certificate in {"self-signed", "unknown authority"}
+    )
     assert server.commands == (["AUTH TLS"] if security == "explicit" else [])
 
 
@@ -298,6 +340,22 @@ def test_without_an_authority_of_its_own_the_system_s_are_asked(
         with pytest.raises(ConnectFailed, match="certificate"), session(server, context, security="explicit"):
             pass
     assert server.commands == ["AUTH TLS"]
+
+
+def test_tls_from_the_first_byte_where_it_is_asked_for_later(authority: trustme.CA, context: FetchContext) -> None:
+    with ScriptedServer() as server:
+        with pytest.raises(ConnectFailed, match="something else than TLS") as raised:
+            session(server, context, authority, security="implicit").__enter__()
+    assert "it is 'explicit'" in raised.value.guidance
+    assert raised.value.recovery is Recovery.STOP
+
+
+@pytest.mark.parametrize("security", ["explicit", "none"])
+def test_a_server_that_waits_for_tls_first(security: str, authority: trustme.CA, context: FetchContext) -> None:
+    with ScriptedServer({"WELCOME": lambda scene, _: scene.hang()}) as server:
+        with pytest.raises(FetchTimeout, match="said nothing") as raised:
+            session(server, context, authority, security=security, timeout=0.2).__enter__()
+    assert "security='implicit'" in raised.value.guidance
 
 
 @pytest.mark.parametrize("answer", [b"502 No\r\n", b"534 No\r\n", b"200 Fine\r\n", b"334 Go on\r\n", b"421 No\r\n"])
@@ -554,6 +612,20 @@ def test_a_reply_without_end_is_given_up(welcome: bytes, context: FetchContext) 
 def test_what_is_not_ftp_is_an_error(welcome: bytes, context: FetchContext) -> None:
     with ScriptedServer({"WELCOME": welcome}) as server, pytest.raises(ServerFailed, match="valid FTP"):
         session(server, context).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("welcome", "protocol", "connector"),
+    [(b"SSH-2.0-OpenSSH_9.6\r\n", "SSH", "SftpConnector"), (b"HTTP/1.1 400 Bad Request\r\n", "HTTP", "HttpConnector")],
+)
+def test_a_server_of_another_protocol_is_named(
+    welcome: bytes, protocol: str, connector: str, context: FetchContext
+) -> None:
+    with ScriptedServer({"WELCOME": welcome}) as server:
+        with pytest.raises(ServerFailed, match=f"speaks {protocol}, not FTP") as raised:
+            session(server, context).__enter__()
+    assert connector in raised.value.guidance
+    assert raised.value.recovery is Recovery.STOP
 
 
 def test_a_reply_too_many_is_not_taken_for_the_next_one(context: FetchContext) -> None:

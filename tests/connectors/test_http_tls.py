@@ -12,7 +12,7 @@ import trustme
 from attrs import field, frozen
 
 from inventory_sources.connectors import HttpConnector
-from inventory_sources.errors import ConnectFailed, FetchTimeout
+from inventory_sources.errors import ConnectFailed, FetchTimeout, Recovery
 from inventory_sources.payload import Payload
 from inventory_sources.protocols.connector import FetchContext
 from inventory_sources.secrets import Secret
@@ -77,9 +77,11 @@ def test_a_certificate_for_another_name_is_refused(
 
 def test_an_unknown_authority_is_refused(authority: trustme.CA, context: FetchContext) -> None:
     with ScriptedHttpServer([Response(STOCK)], tls=serving(authority, "127.0.0.1")) as server:
-        with pytest.raises(ConnectFailed, match="certificate"):
+        with pytest.raises(ConnectFailed, match="certificate") as raised:
             list(HttpConnector(server.url, allow_private=("127.0.0.0/8",)).fetch(context))
         assert server.requests == ()
+    assert "tls()" in raised.value.guidance
+    assert raised.value.recovery is Recovery.STOP
 
 
 def test_a_server_without_tls_is_a_failed_connection(authority: trustme.CA, context: FetchContext) -> None:
@@ -93,7 +95,7 @@ def test_a_server_without_tls_is_a_failed_connection(authority: trustme.CA, cont
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(ConnectFailed, match="TLS"):
+        with pytest.raises(ConnectFailed, match="something else than TLS"):
             list(trusting(authority, f"https://erp.example:{plain.getsockname()[1]}/").fetch(context))
         thread.join()
 

@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -311,9 +312,11 @@ class TestLogin:
         assert "c4nary" not in whole_story(caught.value)
 
     def test_a_key_that_the_server_does_not_know(self, sshd: Sshd, opened: Open) -> None:
-        with pytest.raises(AccessRefused, match="refused the login") as caught:
+        told = rf"\(port {sshd.port}\) refused the login of '{sshd.user}' with a private key$"
+        with pytest.raises(AccessRefused) as caught:
             with opened(private_key=Secret(sshd.make_key("stranger", "ed25519"))):
                 pass
+        assert re.search(told, caught.value.message)
         assert caught.value.recovery is Recovery.BLOCK
 
     @pytest.mark.parametrize("methods", ["password", "keyboard-interactive"])
@@ -335,6 +338,9 @@ class TestLogin:
                 assert files.look("/out/stock.csv").size == 1000
             with pytest.raises(AccessRefused):
                 with by_password(server, private_key=Secret(sshd.user_key), password=None):
+                    pass
+            with pytest.raises(AccessRefused, match="with a private key and a password "):
+                with by_password(server, private_key=Secret(sshd.user_key), password=Secret(WRONG)):
                     pass
 
     def test_no_password_is_logged_at_debug(self, by_password: Open, caplog: pytest.LogCaptureFixture) -> None:

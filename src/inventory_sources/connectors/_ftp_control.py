@@ -29,13 +29,16 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
-__all__ = ["Control", "Reply", "no_entry", "refusal", "unprotected"]
+__all__ = ["Control", "Reply", "no_entry", "refusal", "unprotected", "wants_tls"]
 
 _READ_BYTES = 4096
 _MAX_LINE_BYTES = 8192
 _MAX_REPLY_BYTES = 64 * 1024
 _MAX_REPLY_LINES = 512
 _FIRST_LINE = re.compile(rb"([1-5][0-9]{2})(?:([ -]).*)?", re.DOTALL)
+_TLS_WORDS = re.compile(r"\b(?:TLS|SSL|FTPS|AUTH|encrypt\w*|cleartext|secure (?:connection|session))\b", re.IGNORECASE)
+#: What other servers say first.
+_OTHERS = {b"SSH-": ("SSH", "Use SftpConnector for it."), b"HTTP/": ("HTTP", "Use HttpConnector for it.")}
 _UNSENDABLE = re.compile(r"[\r\n\0]")
 
 
@@ -51,6 +54,7 @@ class Control:
     """One control connection.
 
     :ivar in_step: whether every command so far has had its last reply, so that another may be sent.
+    :ivar last: the last reply.
     :param shown: what to call the server in errors.
     :param wait: how many seconds the next piece may take; raises when the sync is out of time or was cancelled.
     """
@@ -62,6 +66,7 @@ class Control:
         self._encoding = encoding
         self._buffer = bytearray()
         self.in_step = False
+        self.last: Reply | None = None
 
     @property
     def peer(self) -> str:
@@ -100,7 +105,7 @@ class Control:
 
     def reply(self, *expected: int, about: str = "") -> Reply:
         """The next reply, as :meth:`command`."""
-        reply = self._whole_reply()
+        self.last = reply = self._whole_reply()
         self.in_step = reply.code >= 200 and reply.code != 421
         if reply.code == 421 or (expected and reply.code not in expected):
             raise refusal(reply.code, self._shown, about)
@@ -137,7 +142,7 @@ class Control:
         lines = [self._line()]
         first = _FIRST_LINE.fullmatch(lines[0])
         if first is None:
-            raise ServerFailed(f"{self._shown} does not answer in valid FTP")
+            raise self._not_ftp(lines[0])
         size = 0
         last = first[1] + b" "
         while first[2] == b"-" and not (len(lines) > 1 and (lines[-1] + b" ").startswith(last)):
@@ -146,6 +151,16 @@ class Control:
             if len(lines) > _MAX_REPLY_LINES or size > _MAX_REPLY_BYTES:
                 raise ServerFailed(f"{self._shown} sends a reply without end")
         return Reply(int(first[1]), tuple(line.decode(self._encoding, "surrogateescape") for line in lines))
+
+    def _not_ftp(self, line: bytes) -> ServerFailed:
+        for start, (protocol, advice) in _OTHERS.items():
+            if line.startswith(start):
+                return ServerFailed(
+                    f"{self._shown} speaks {protocol}, not FTP",
+                    recovery=Recovery.STOP,
+                    guidance=f"{advice} Otherwise correct the port: FTP is usually on 21.",
+                )
+        return ServerFailed(f"{self._shown} does not answer in valid FTP")
 
     def _line(self) -> bytes:
         while (end := self._buffer.find(b"\n")) < 0:
@@ -199,7 +214,13 @@ def no_entry(code: int, shown: str) -> AccessRefused:
 def unprotected(code: int, shown: str) -> ConnectFailed:
     """The server does not do TLS as declared (RFC 4217)."""
     return ConnectFailed(
-        f"{shown} refuses TLS for commands or data as it is asked for ({code})",
+        f"{shown} does not agree to TLS for commands or data as it is declared ({code})",
         recovery=Recovery.STOP,
-        guidance="Have FTPS set up there; security='none' is for a network that is itself trusted.",
+        guidance="Declare security='explicit' if it wants TLS. Otherwise have FTPS set up there; "
+        "security='none' is for a network that is itself trusted.",
     )
+
+
+def wants_tls(reply: Reply) -> bool:
+    """Whether a server that refuses the user in the clear says that it is for want of TLS."""
+    return reply.code in {522, 534} or (reply.code >= 400 and bool(_TLS_WORDS.search(" ".join(reply.lines))))

@@ -11,9 +11,9 @@ from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from inventory_sources.connectors._ftp_control import Control, Reply, no_entry, refusal, unprotected
+from inventory_sources.connectors._ftp_control import Control, Reply, no_entry, refusal, unprotected, wants_tls
 from inventory_sources.connectors._ftp_server import FtpSecurity, FtpServer
-from inventory_sources.errors import ConnectFailed, FetchTimeout, ServerFailed, Truncated
+from inventory_sources.errors import AccessRefused, ConnectFailed, FetchError, FetchTimeout, ServerFailed, Truncated
 from inventory_sources.netguard import Resolver, dial, networks
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ class FtpSession:
         connection = dial(server.host, server.port, wait, allowed=self._allowed, resolver=resolver)
         self._control = Control(connection, server.shown, wait, server.encoding)
         try:
-            self._greet()
-            self._log_in()
+            self._begin()
             self._protect()
             self.features: frozenset[str] = self._set_up()
         except BaseException:
@@ -94,16 +93,40 @@ class FtpSession:
         if declared is not None and received < declared:
             raise Truncated(f"{about!r} at {self._server.shown} ended before all of it had arrived")
 
+    def _begin(self) -> None:
+        try:
+            self._greet()
+            self._log_in()
+        except FetchError:
+            last = self._control.last
+            if self._tls or last is None or not wants_tls(last):
+                raise
+            raise AccessRefused(
+                f"{self._server.shown} lets nobody in without TLS ({last.code})",
+                guidance="Declare security='explicit', then edit the source or sync it now.",
+            ) from None
+
     def _greet(self) -> None:
         if self._server.security is FtpSecurity.IMPLICIT:
             self._control.secure(self._verified)
-        while self._control.reply(120, 220).code != 220:
-            pass
+        self._welcome()
         if self._server.security is FtpSecurity.EXPLICIT:
             reply = self.command("AUTH TLS")
             if reply.code != 234:
                 raise unprotected(reply.code, self._server.shown)
             self._control.secure(self._verified)
+
+    def _welcome(self) -> None:
+        try:
+            while self._control.reply(120, 220).code != 220:
+                pass
+        except FetchTimeout as error:
+            if self._server.security is FtpSecurity.IMPLICIT:
+                raise
+            raise FetchTimeout(
+                error.message,
+                guidance="A server that waits for TLS first says nothing: for that, declare security='implicit'.",
+            ) from None
 
     def _log_in(self) -> None:
         reply = self.command(f"USER {self._server.username}")
@@ -132,10 +155,16 @@ class FtpSession:
         return features
 
     def _verified(self, connection: socket.socket, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
-        from inventory_sources._tls import verified
+        from inventory_sources._tls import Advice, verified
 
         context = self._tls or self._server.tls()
-        return verified(connection, self._server.host, context, self._wait, session=session, end_signed=True)
+        advice = Advice(
+            "If its certificate is signed by a private authority, give that authority's as ca, in PEM.",
+            "security='implicit' is for a port where TLS comes first, usually 990; on port 21 it is 'explicit'.",
+        )
+        return verified(
+            connection, self._server.host, context, self._wait, session=session, end_signed=True, advice=advice
+        )
 
     def _protected(self, plain: socket.socket) -> socket.socket:
         if self._tls is None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SftpFiles", "SftpServer"]
 
+_USUAL_PORT = 22
 _KINDS = {stat.S_IFREG: RemoteKind.FILE, stat.S_IFDIR: RemoteKind.FOLDER, stat.S_IFLNK: RemoteKind.LINK}
 
 
@@ -72,7 +73,7 @@ class SftpServer:
     """
 
     host: str = field(kw_only=False, validator=_given)
-    port: int = field(default=22, validator=_positive)
+    port: int = field(default=_USUAL_PORT, validator=_positive)
     username: str = field(validator=_given)
     password: Secret | None = None
     private_key: Secret | None = None
@@ -82,6 +83,11 @@ class SftpServer:
     allow_private: tuple[str, ...] = field(default=(), converter=_ranges)
     max_entries: int = field(default=100_000, validator=_positive)
     prefetch: int = field(default=4 * 1024**2, validator=_positive)
+
+    @property
+    def shown(self) -> str:
+        """What errors call it."""
+        return self.host if self.port == _USUAL_PORT else f"{self.host} (port {self.port})"
 
     def __attrs_post_init__(self) -> None:
         if self.password is None and self.private_key is None:
@@ -120,7 +126,7 @@ class SftpFiles:
             return min(server.timeout, context.remaining())
 
         with sftp_channel(server, wait, resolver) as channel:
-            wire = Wire(channel, server.host, wait)
+            wire = Wire(channel, server.shown, wait)
             wire.greet()
             yield cls(wire, server)
 
@@ -189,7 +195,7 @@ class SftpFiles:
             while answer := self._until_end(self._wire.call(Kind.READDIR, handle), Kind.NAME, folder):
                 count = answer.number()
                 if not count:
-                    unreadable(self._server.host)
+                    unreadable(self._server.shown)
                 for _ in range(count):
                     name, _shown = answer.text(), answer.text()
                     yield name, answer.attributes()
@@ -215,7 +221,7 @@ class SftpFiles:
                     return
                 data = answer.text()
                 if not 0 < len(data) <= length:
-                    unreadable(self._server.host)
+                    unreadable(self._server.shown)
                 yield data
                 if len(data) < length:
                     pending.appendleft(ask(start + len(data), length - len(data)))
@@ -247,7 +253,7 @@ class SftpFiles:
             return answer
         if answer.kind == Kind.STATUS:
             self._refuse(answer.number(), path)
-        return unreadable(self._server.host)
+        return unreadable(self._server.shown)
 
     def _refuse(self, code: int, path: str) -> NoReturn:
 
@@ -261,7 +267,7 @@ class SftpFiles:
         raise ServerFailed(f"{self._called(path)} could not be used: SFTP status {code}")
 
     def _called(self, path: str) -> str:
-        return f"{path!r} on {self._server.host}"
+        return f"{path!r} on {self._server.shown}"
 
 
 def _encoded(path: str) -> bytes:

@@ -8,6 +8,7 @@ first connection.
 from __future__ import annotations
 
 import io
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -18,9 +19,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from paramiko.packet import Packetizer
 
 from inventory_sources.connectors._host_keys import key_family, pinned, verify
-from inventory_sources.errors import AccessRefused, ConnectFailed, FetchError, FetchTimeout
+from inventory_sources.errors import AccessRefused, ConnectFailed, FetchError, FetchTimeout, Recovery
 from inventory_sources.netguard import Resolver, dial, networks
 
 if TYPE_CHECKING:
@@ -30,6 +32,12 @@ __all__ = ["sftp_channel"]
 
 _Result = TypeVar("_Result")
 
+# paramiko logs tracebacks of what is raised here anyway; without a logging set-up they would go to stderr. Below
+# paramiko's own name, so that a host that listens to that one hears it.
+_LOGGER = "paramiko.transport.inventory_sources"
+logging.getLogger(_LOGGER).addHandler(logging.NullHandler())
+
+_GREETING_SHOWN = 60
 _KEEPALIVE_SECONDS = 15
 # Bytes that the server may send ahead, and in one packet: the usual 32 KiB cost a third of the speed.
 _LEAST_WINDOW = 2 * 1024**2
@@ -39,6 +47,17 @@ _KINDS: dict[type, type[paramiko.PKey]] = {
     EllipticCurvePrivateKey: paramiko.ECDSAKey,
     RSAPrivateKey: paramiko.RSAKey,
 }
+
+
+class _Listener(Packetizer):
+    """Keeps the first line that a server says, for one that does not speak SSH."""
+
+    greeting = ""
+
+    def readline(self, timeout: float) -> str:
+        line = super().readline(timeout)
+        self.greeting = self.greeting or line
+        return line
 
 
 @contextmanager
@@ -52,7 +71,7 @@ def sftp_channel(server: SftpServer, wait: Callable[[], float], resolver: Resolv
     key = _private_key(server)
     allowed = networks(server.allow_private)
     with closing(dial(server.host, server.port, wait, allowed=allowed, resolver=resolver)) as connection:
-        session = _Session(server, paramiko.Transport(connection), wait)
+        session = _Session(server, paramiko.Transport(connection, packetizer_class=_Listener), wait)
         with closing(session.transport):
             session.meet()
             session.log_in(key)
@@ -64,6 +83,7 @@ class _Session:
         self.transport = transport
         self._server = server
         self._wait = wait
+        transport.set_log_channel(_LOGGER)
         self._pins = pinned(server.host_key, server.host, server.port)
         # Longer than any step may take here, so that it is ours that ends one.
         longest = 2 * server.timeout
@@ -78,7 +98,7 @@ class _Session:
         """Agrees on keys, then looks at whose they are."""
         self._step("agree on keys", self.transport.start_client)
         key = self.transport.get_remote_server_key()
-        verify(key.asbytes(), key.get_name(), self._pins, self._server.host)
+        verify(key.asbytes(), key.get_name(), self._pins, self._server.shown)
 
     def log_in(self, key: paramiko.PKey | None) -> None:
         """Shows the key, then the password where the server wants that too or instead."""
@@ -89,7 +109,8 @@ class _Session:
             revealed = password.reveal()
             self._try(lambda: self.transport.auth_password(user, revealed))
         if not self.transport.is_authenticated():
-            raise AccessRefused(f"{self._server.host} refused the login of {user!r}")
+            offered = " and ".join(["a private key"] * bool(key) + ["a password"] * bool(password))
+            raise AccessRefused(f"{self._server.shown} refused the login of {user!r} with {offered}")
 
     def open(self) -> paramiko.Channel:
         """A channel to the SFTP subsystem."""
@@ -122,15 +143,29 @@ class _Session:
             failed = self._failure(what, error, refused=self.transport.is_active())
         finally:
             timer.cancel()
-        raise FetchTimeout(f"{self._server.host} took longer than {seconds:g} s to {what}") if late.is_set() else failed
+        if late.is_set() and not self._other_greeting:
+            raise FetchTimeout(f"{self._server.shown} took longer than {seconds:g} s to {what}")
+        raise failed
+
+    @property
+    def _other_greeting(self) -> str:
+        """What a server said first that never came to speak SSH, printable."""
+        said = "" if self.transport.remote_version else getattr(self.transport.packetizer, "greeting", "")
+        return "".join(character if character.isprintable() else "?" for character in said[:_GREETING_SHOWN])
 
     def _failure(self, what: str, error: Exception, *, refused: bool) -> FetchError:
+        if self._other_greeting:
+            return ConnectFailed(
+                f"{self._server.shown} does not speak SSH: its greeting is {self._other_greeting!r}",
+                recovery=Recovery.STOP,
+                guidance="Correct the port: SFTP is usually on 22. For FTP and FTPS there is FtpConnector.",
+            )
         # A server that hangs up at the login may have had enough of it or may be gone; the next attempt tells.
         if isinstance(error, paramiko.BadAuthenticationType):
             refused = True
         if isinstance(error, paramiko.AuthenticationException) and refused:
-            return AccessRefused(f"{self._server.host} refused to {what}")
-        return ConnectFailed(f"no SSH connection to {self._server.host}: failed to {what} ({type(error).__name__})")
+            return AccessRefused(f"{self._server.shown} refused to {what}")
+        return ConnectFailed(f"no SSH connection to {self._server.shown}: failed to {what} ({type(error).__name__})")
 
 
 def _private_key(server: SftpServer) -> paramiko.PKey | None:
