@@ -109,9 +109,10 @@ class Scrubber:
 
     def scrub_bytes(self, data: bytes) -> bytes:
         """As :meth:`scrub`, for what is not text."""
-        for secret in dict.fromkeys(self._known.values()):
+        for secret in sorted(set(self._known.values()), key=len, reverse=True):
             for coding in ("utf-8", "utf-16-le", "utf-16-be"):
-                data = data.replace(secret.encode(coding), self._place(secret).encode(coding))
+                if (found := secret.encode(coding)) in data:
+                    data = data.replace(found, self._place(secret).encode(coding))
         return data
 
     def alike(self, text: str) -> str:
