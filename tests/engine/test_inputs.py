@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from inventory_sources import Columns, Feed
+from inventory_sources.batch import RawBatch, StockLevel
 from inventory_sources.engine._lease import Lease
 from inventory_sources.errors import LeaseLost
 from inventory_sources.guards import default_guards
 from inventory_sources.payload import Evidence, Payload, Proof
+from inventory_sources.protocols.mapper import DuplicatePolicy
 from inventory_sources.run import RunResult
 
 from .conftest import Shop
@@ -71,6 +75,27 @@ def test_bytes_payloads_and_records_make_one_feed_whose_counts_add_up(shop: Shop
     places = [str(row.rejection.place) for row in shop.engine.rejections(run)]
     assert places == ["records of erp, record 2", "records of erp, record 3", "records of erp, record 4"]
     assert len(run.inputs) == 4
+
+
+def by_hand(raw: RawBatch, _context: object) -> Iterable[StockLevel]:
+    """What a mapper of one's own may yield."""
+    for place, cells in raw.records():
+        yield StockLevel(str(cells["sku"]), Decimal(str(cells["quantity"])), place=place)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_rows_of_several_inputs_for_one_sku_are_told_by_the_name_of_their_input(shop: Shop, own: bool) -> None:
+    shop.stock(A=1, B=1, C=1)
+    first = Payload("stock.zip: north.csv", b"sku,quantity\nA,5\nB,6\n", evidence=WHOLE)
+    second = Payload("stock.zip: south.csv", b"sku,quantity\nC,7\nB,8\n", evidence=WHOLE)
+    mapper = SimpleNamespace(map=by_hand, select=list, duplicates=DuplicatePolicy.ERROR) if own else Columns()
+    shop.engine.add_source(shop.source(Yielding(first, second), mapper=mapper))
+    run = shop.engine.sync("erp")
+    assert shop.levels == {"A": 5, "B": 1, "C": 7}
+    assert [(str(stored.rejection.place), stored.rejection.message) for stored in shop.engine.rejections(run)] == [
+        ("stock.zip: north.csv, line 3", "'B' is also at stock.zip: south.csv, line 3"),
+        ("stock.zip: south.csv, line 3", "'B' is also at stock.zip: north.csv, line 3"),
+    ]
 
 
 @pytest.mark.parametrize(("second", "left"), [(WHOLE, 0), (Evidence(), 9)], ids=["both proven", "one unproven"])

@@ -106,6 +106,16 @@ def test_a_number_where_text_must_stand_is_refused_or_repaired_by_the_rule(read,
     assert good or "A2 (Item)" in damage(found)[2][1]
 
 
+def test_a_number_in_a_column_of_identifiers_is_told_as_its_cell_shows_it(read):
+    decoder = SpreadsheetDecoder(identifiers=("Item",))
+    found = read(decoder, xlsx(("Item", "qty"), (1001.0, 1.0), (0.5, 2.0)), "Item", "qty")
+    told = [row.message for batch in found.batches for row in batch.damaged.kept]
+    assert [message.partition(",")[0] for message in told] == [
+        "A2 (Item) holds the number 1001",
+        "A3 (Item) holds the number 0.5",
+    ]
+
+
 @FORMATS
 def test_text_that_a_spreadsheet_shortened_is_no_identifier(read, write):
     rows = [(text, 1.0) for text in ("1.23E+12", "4,00638E+12", "1E5", "E+12", "1.2E+1")]

@@ -148,8 +148,9 @@ class _Reader:
         """The whole feed, duplicates settled."""
         mapper = self.source.mapper
         with foreign_errors(MappingError, "mapper", mapper):
-            whole = resolve_duplicates(concat_batches(self.batches), mapper.duplicates)
-        whole.origins = tuple(self.origins)
+            whole = concat_batches(self.batches)
+            whole.origins = tuple(self.origins)  # what is said of duplicates names the inputs
+            whole = resolve_duplicates(whole, mapper.duplicates)
         evidence = Evidence.all_of(self.evidence)
         self.request.progress("map", "rows", self.rows)
         return Intake(
@@ -217,6 +218,7 @@ def _collect(mapped: Iterable[Any], raw: RawBatch, part: int) -> StockBatch:
 
     batch = StockBatch.from_levels(mapped)
     batch.frame = batch.frame.with_columns(pl.lit(part, pl.UInt32).alias("part"))
+    batch.origins = ()  # those of the sync stand for them
     batch.rejections.merge(raw.damaged)
     batch.unidentified += raw.damaged.total
     return batch

@@ -104,12 +104,18 @@ def identifier_text(value: object) -> str | Refused:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Refused(
             "identifier_number",
-            f"holds the number {value!r}, which may have lost zeros or digits",
+            f"holds the number {_as_shown(value)}, which may have lost zeros or digits",
             "Format the column as text and enter it again, or declare a repair.",
         )
     if isinstance(value, date | time):
         return Refused("identifier_date", f"holds the date {value}, which may have been typed as something else")
     return _other(value)
+
+
+def _as_shown(value: float) -> str:
+    """A number as its cell shows it: 1001, where the workbook keeps 1001.0."""
+    text = _number(value)
+    return text if isinstance(text, str) else repr(value)
 
 
 def column_texts(column: list[Any], read: Callable[[object], str | Refused]) -> list[Any]:
