@@ -146,8 +146,8 @@ def test_every_damaged_file_is_read_right_or_refused_with_its_place(generator) -
 def test_a_row_is_whole_wherever_blocks_and_batches_end(block, batch, monkeypatch) -> None:
     monkeypatch.setattr(_csv_reading, "BLOCK_BYTES", block)
     monkeypatch.setattr(_csv_reading, "_BATCH_ROWS", batch)
-    truth = dict(islice(TRUTH.items(), 19))
-    short = [evolve(case, rows=case.rows[:20], truth=truth) for case in splits() if int(case.name.split()[2]) < 17]
+    truth = dict(islice(TRUTH.items(), 11))
+    short = [evolve(case, rows=case.rows[:12], truth=truth) for case in splits() if int(case.name.split()[2]) < 9]
     readings = zip(short, read_all(short), strict=True)
     wrong = [
         f"{case.kind} / {case.name}: {found[:3]}" for case, reading in readings if (found := faults(case, reading))
