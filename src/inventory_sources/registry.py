@@ -35,6 +35,7 @@ _STANDARD: dict[str, dict[str, str]] = {
         "rest_query": "inventory_sources.rest:PostedQuery",
         "odoo": "inventory_sources.presets._odoo:OdooConnector",
         "sap_stock": "inventory_sources.presets._sap:SapStockConnector",
+        "shipbob": "inventory_sources.presets._shipbob:ShipBobLevels",
         "shiphero": "inventory_sources.presets._shiphero:ShipHeroConnector",
         "stock_document": "inventory_sources.presets._stock_document:StockDocumentConnector",
         "sftp": "inventory_sources.connectors:SftpConnector",
@@ -63,6 +64,10 @@ _STANDARD: dict[str, dict[str, str]] = {
         "mass_zero": "inventory_sources.guards:MassZero",
         "mass_change": "inventory_sources.guards:MassChange",
         "low_match": "inventory_sources.guards:LowMatch",
+    },
+    "sink": {
+        "shopify": "inventory_sources.sinks.http:ShopifySink",
+        "woocommerce": "inventory_sources.sinks.http:WooCommerceSink",
     },
     "auth": {
         "bearer": "inventory_sources.rest:Bearer",
