@@ -285,7 +285,7 @@ class HostKeyChanged(HostKeyRefused):
 
     def __init__(self, message: str, *, guidance: str | None = None, shown: str | None = None) -> None:
         super().__init__(message, guidance=guidance)
-        self.alarm = shown or message
+        self.alarm: str | None = shown or message
 
 
 class RateLimited(FetchError):

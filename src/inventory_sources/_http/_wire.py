@@ -114,7 +114,8 @@ class Exchange:
         self._origin = url.origin
         self._wait = wait
         self._method = method
-        self._ended = self._answered = self.at_end = False
+        self._ended = self._answered = False
+        self.at_end: bool = False
         request = None
         # What is suppressed repeats the header, which may be a token; it must not even hang on our error.
         with suppress(h11.LocalProtocolError, UnicodeEncodeError):
