@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from inventory_sources.testing.clock import ManualClock
     from inventory_sources.testing.connectors import ConnectorContract, fetch_context
+    from inventory_sources.testing.hostile import HostileServerSuite
     from inventory_sources.testing.mappers import MapperContract
     from inventory_sources.testing.notifiers import NotifierContract, sample_notification
     from inventory_sources.testing.recordings import HttpRecording
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConnectorContract",
+    "HostileServerSuite",
     "HttpRecording",
     "ManualClock",
     "MapperContract",
@@ -38,6 +40,7 @@ __all__ = [
 
 _MODULES = {
     "ConnectorContract": "connectors",
+    "HostileServerSuite": "hostile",
     "HttpRecording": "recordings",
     "ManualClock": "clock",
     "MapperContract": "mappers",

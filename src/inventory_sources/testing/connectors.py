@@ -70,7 +70,7 @@ class ConnectorContract:
 
     def test_it_gives_payloads_bytes_or_records(self) -> None:
         """At least one, and nothing else."""
-        with _spool() as spool:
+        with spool_folder() as spool:
             given = list(self.make().fetch(fetch_context(spool)))
             assert given, "nothing was fetched"
             assert all(isinstance(part, Payload | bytes | Mapping) for part in given)
@@ -82,7 +82,7 @@ class ConnectorContract:
 
     def test_an_origin_shows_no_credentials(self) -> None:
         """It goes to the history and the log."""
-        with _spool() as spool:
+        with spool_folder() as spool:
             for part in self.make().fetch(fetch_context(spool)):
                 origin = part.origin if isinstance(part, Payload) else ""
                 assert not any(secret in origin for secret in self.secrets)
@@ -90,7 +90,7 @@ class ConnectorContract:
 
     def test_files_stay_in_the_spool(self) -> None:
         """The run removes its spool and nothing else."""
-        with _spool() as spool, _watched_temporary_folder() as temporary:
+        with spool_folder() as spool, _watched_temporary_folder() as temporary:
             for part in self.make().fetch(fetch_context(spool)):
                 if isinstance(part, Payload) and isinstance(part.body, Path):
                     assert part.body.resolve().is_relative_to(spool.resolve()), f"{part.body} is not in the spool"
@@ -98,19 +98,19 @@ class ConnectorContract:
 
     def test_it_stops_when_cancelled(self) -> None:
         """It looks at ``context.cancelled`` or calls ``context.checkpoint()``."""
-        with _spool() as spool:
+        with spool_folder() as spool:
             raised = _error_of(self.make(), fetch_context(spool, cancelled=lambda: True))
             assert isinstance(raised, SyncCancelled), f"it went on and gave {raised!r}"
 
     def test_it_stops_at_the_deadline(self) -> None:
         """It bounds its waiting by ``context.remaining()``."""
-        with _spool() as spool:
+        with spool_folder() as spool:
             raised = _error_of(self.make(), fetch_context(spool, timeout=0.0))
             assert isinstance(raised, FetchTimeout), f"it went on and gave {raised!r}"
 
     def test_a_source_that_is_not_there_is_an_error(self) -> None:
         """Never an empty success: an empty feed would look like an empty shop. No secret is told."""
-        with _spool() as spool:
+        with spool_folder() as spool:
             raised = _error_of(self.make_broken(), fetch_context(spool))
             assert raised is not None, "a missing source gave a success"
             told = f"{raised} {raised!r} {raised.__cause__!r}"
@@ -121,7 +121,7 @@ class ConnectorContract:
         connector = self.make()
         if not isinstance(connector, CheckableConnector):
             return
-        with _spool() as spool:
+        with spool_folder() as spool:
             head = connector.check(fetch_context(spool))
             assert isinstance(head, Head)
             assert len(head.data) <= _HEAD_BYTES
@@ -137,7 +137,7 @@ class ConnectorContract:
         connector = self.make_broken()
         if not isinstance(connector, CheckableConnector):
             return
-        with _spool() as spool:
+        with spool_folder() as spool:
             try:
                 connector.check(fetch_context(spool))
             except Exception as error:  # noqa: BLE001 - a connector may raise its own
@@ -166,11 +166,11 @@ def _error_of(connector: Connector, context: FetchContext) -> Exception | None:
 
 
 def _contents(connector: Connector) -> list[object]:
-    with _spool() as spool:
-        return [_content(part) for part in connector.fetch(fetch_context(spool))]
+    with spool_folder() as spool:
+        return [content_of(part) for part in connector.fetch(fetch_context(spool))]
 
 
-def _content(part: Fetched) -> object:
+def content_of(part: Fetched) -> object:
     if isinstance(part, Payload):
         with part.open() as stream:
             return stream.read()
@@ -178,7 +178,7 @@ def _content(part: Fetched) -> object:
 
 
 @contextmanager
-def _spool() -> Iterator[Path]:
+def spool_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 

@@ -205,6 +205,8 @@ class ScriptedHttpServer:
         # The client may leave at any moment; that is what many tests are about.
         with connection, suppress(OSError):
             connection.settimeout(5)
+            # Else a kept connection's body waits for the client to confirm the head.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if not self._tls:
                 self._converse(connection)
                 return
