@@ -56,6 +56,24 @@ ITEM = segs("LIN+1++04012345678905:EN PIA+1+A-1:SA QTY+145:5:PCE")
 BODY = [*HEAD, *ITEM, *segs("LIN+2++4012345678912:SRV PIA+5+B-2:SA:::+X:BP QTY+145:0 QTY+66:3 CNT+2:2 CNT+1:8")]
 
 
+def test_a_quantity_in_another_unit_than_the_declared_or_the_first_one_is_damaged(read):
+    data = interchange(
+        [*HEAD, *ITEM, *segs("LIN+2++B:EN QTY+145:2:DZN LIN+3++C:EN QTY+145:4 LIN+4++D:EN QTY+145:1:PCE")]
+    )
+    found = read(EdifactInventoryDecoder(), data, "LIN.EN", "QTY.145")
+    assert [row for _, row in found.rows] == [("04012345678905", "5"), ("C", "4"), ("D", "1")]
+    assert found.damaged == [(9, "unit_differs")]
+    assert "'DZN', but rows before it are in 'PCE'" in found.batches[0].damaged.kept[0].message
+    found = read(EdifactInventoryDecoder(unit="DZN"), data, "LIN.EN", "QTY.145")
+    assert ([row for _, row in found.rows], len(found.damaged)) == ([("B", "2")], 3)
+
+
+def test_items_of_which_none_can_be_read_are_told_by_the_first(read):
+    data = interchange([*HEAD, *ITEM, *segs("QTY+145:6:PCE")])
+    with pytest.raises(StructureInvalid, match=r"^no item can be read: segment 9 gives QTY\.145 a second time"):
+        read(EdifactInventoryDecoder(), data, "LIN.EN", "QTY.145")
+
+
 def cells(found, *names):
     return [
         tuple(row.get(name) for name in names) for batch in found.batches for row in batch.frame.iter_rows(named=True)

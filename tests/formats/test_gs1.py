@@ -82,12 +82,13 @@ def stock(gtin: str, quantity: object, **more: str) -> str:
 
 def test_items_are_rows_with_each_kind_of_quantity_in_a_column_of_its_own(read):
     both = line(amount("ON_HAND", 9), amount("AVAILABLE_FOR_SALE", "7.50", "KGM"))
-    data = message(report(item("00012345600012", both, sku="A-1", where="4012345000016"), stock("09501101530003", 0)))
+    none = stock("09501101530003", 0).replace('"EA"', '"KGM"')
+    data = message(report(item("00012345600012", both, sku="A-1", where="4012345000016"), none))
     columns = ("gtin", "id.SUPPLIER_ASSIGNED", "location", AVAILABLE, "quantity.ON_HAND", f"{AVAILABLE}.unit")
     found = read(GS1, data, *columns, evidence=UNPROVEN)
     assert found.rows == [
         (1, ("00012345600012", "A-1", "4012345000016", "7.50", "9", "KGM")),
-        (2, ("09501101530003", None, "4012345000009", "0", None, "EA")),
+        (2, ("09501101530003", None, "4012345000009", "0", None, "KGM")),
     ]
     assert Proof.TRAILER in found.context.evidence.proofs
     assert found.cells[1]["report"] == "IR-7"
@@ -165,7 +166,15 @@ def test_another_unit_than_the_declared_one_is_damaged(read):
     found = read(Gs1InventoryDecoder(unit="EA"), data, "gtin", AVAILABLE)
     assert (found.rows, found.damaged) == ([(1, ("1", "5"))], [(2, "unit_differs"), (3, "unit_differs")])
     assert "'CS', not 'EA'" in found.batches[0].damaged.kept[0].message
-    assert len(read(GS1, data, "gtin", AVAILABLE).rows) == 3
+    found = read(GS1, data, "gtin", AVAILABLE)
+    assert (found.rows, found.damaged) == ([(1, ("1", "5")), (3, ("3", "5"))], [(2, "unit_differs")])
+    assert "'CS', but rows before it are in 'EA'" in found.batches[0].damaged.kept[0].message
+
+
+def test_items_of_which_none_can_be_read_are_told_by_the_first(read):
+    empty = "".join(item(str(number), "") for number in (1, 2))
+    with pytest.raises(StructureInvalid, match=r"no item can be read: record 1 \(line \d+\): .* no status line"):
+        read(GS1, message(report(empty)), "gtin", AVAILABLE)
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_a_wanted_cell_that_is_no_text_number_or_null_damages_its_row_alone(read
         (JsonDecoder("levels", count="total"), LEVELS.replace(b"2}", b"9" * 5000 + b"}"), StructureInvalid, "'total'"),
         (JsonDecoder("levels", count="total"), LEVELS.replace(b"2}", b"3}"), Truncated, "3 records .* 2 came"),
         (JsonLinesDecoder(), b"", StructureInvalid, "no line"),
-        (JsonLinesDecoder(), b"sku,qty\nA,5\n", StructureInvalid, "no line"),
+        (JsonLinesDecoder(), b"sku,qty\nA,5\n", StructureInvalid, "no line .*: line 1 is not JSON"),
         (JsonLinesDecoder(), b'{"sku": "A"}\n\xe9\n', EncodingInvalid, r"offset 13 \(line 2\)"),
     ],
 )

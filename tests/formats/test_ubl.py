@@ -47,6 +47,18 @@ def test_an_inventory_report_s_lines_are_rows_with_the_document_s_date(read):
     assert found.cells[1]["document_id"] == "IR-7"
 
 
+def test_a_quantity_in_another_unit_than_the_declared_or_the_first_one_is_damaged(read):
+    dozens = line("B", 2).replace("C62", "DZN")
+    unnamed = line("C", 3).replace(' unitCode="C62"', "")
+    data = report(line("A", 1), dozens, unnamed, line("D", 4))
+    found = read(REPORT, data, "sellers_id", "quantity")
+    assert (found.rows, found.damaged) == ([(1, ("A", "1")), (3, ("C", "3")), (4, ("D", "4"))], [(2, "unit_differs")])
+    told = found.batches[0].damaged.kept[0].message
+    assert told == "record 2 (line 2): 'quantity' is in the unit 'DZN', but rows before it are in 'C62'"
+    found = read(UblDecoder("InventoryReport", unit="DZN"), data, "sellers_id", "quantity")
+    assert (found.rows, [number for number, _ in found.damaged]) == ([(2, ("B", "2"))], [1, 3, 4])
+
+
 def available(day: str) -> str:
     return f"<b:AvailabilityDate>{day}</b:AvailabilityDate>"
 

@@ -69,6 +69,39 @@ def sch(quantity, location, unit="EA"):
     return ["SCH", quantity, unit, "WH", location, "097", "20260302"]
 
 
+UNITS = segs("LIN*1*VP*A QTY*33*5*EA LIN*2*VP*B QTY*33*9*CA QTY*17*1*EA LIN*3*VP*C QTY*33*7 LIN*4*VP*D QTY*33*4*EA")
+
+
+def test_a_quantity_in_another_unit_than_the_declared_or_the_first_one_is_damaged(read, monkeypatch):
+    monkeypatch.setattr(_edi, "_BATCH_ROWS", 1)  # the unit holds for the whole input
+    data = interchange([*HEAD, *UNITS])
+    found = read(X12InventoryDecoder(), data, "LIN.VP", "QTY.33")
+    assert (found.rows, found.damaged) == (
+        [(7, ("A", "5")), (12, ("C", "7")), (14, ("D", "4"))],
+        [(9, "unit_differs")],
+    )
+    told = [row.message for batch in found.batches for row in batch.damaged.kept]
+    assert told == ["segment 9: 'QTY.33' is in the unit 'CA', but rows before it are in 'EA'"]
+    found = read(X12InventoryDecoder(unit="CA"), data, "LIN.VP", "QTY.33")
+    assert (found.rows, [number for number, _ in found.damaged]) == ([(9, ("B", "9"))], [7, 12, 14])
+    assert len(read(X12InventoryDecoder(), data, "LIN.VP", "QTY.17").rows) == 4
+    assert told[0] in X12InventoryDecoder().inspect(data, complete=True).problems
+
+
+def test_splits_in_another_unit_are_damaged(read):
+    items = [["LIN", "1", "VP", "A"], ["QTY", "33"], sch("5", "LYON"), sch("2", "GENT", "DZ")]
+    found = read(X12InventoryDecoder(), interchange([*HEAD, *items]), "LIN.VP", "SCH.quantity")
+    assert (found.rows, found.damaged) == ([(9, ("A", "5"))], [(10, "unit_differs")])
+
+
+def test_items_of_which_none_can_be_read_are_told_by_the_first(read):
+    items = segs("LIN*1*VP*A QTY*33*5*EA QTY*33*6*EA LIN*2*VP*B QTY*33*5*EA QTY*33*6*EA")
+    with pytest.raises(StructureInvalid, match=r"^no item can be read: segment 9 gives QTY\.33 a second time"):
+        read(X12InventoryDecoder(), interchange([*HEAD, *items]), "LIN.VP", "QTY.33")
+    with pytest.raises(StructureInvalid, match="holds no item"):
+        read(X12InventoryDecoder(), interchange(HEAD), "LIN.VP", "QTY.33")
+
+
 def cells(found, *names):
     return [
         tuple(row.get(name) for name in names) for batch in found.batches for row in batch.frame.iter_rows(named=True)

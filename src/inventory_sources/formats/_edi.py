@@ -21,6 +21,7 @@ from inventory_sources.errors import (
 )
 from inventory_sources.formats._edi_items import Event, Row, read_number
 from inventory_sources.formats._tally import Damage, Tally, selected
+from inventory_sources.formats._units import Units
 from inventory_sources.payload import Payload, Proof
 from inventory_sources.protocols.decoder import DecodeContext, Inspection
 
@@ -87,28 +88,39 @@ def _bare(control: str) -> str:
 Read: TypeAlias = Callable[[BinaryIO, DecodeContext, Interchange], Iterator[Event]]
 
 
-def decode_events(read: Read, totals: Totals, payload: Payload, context: DecodeContext) -> Iterator[RawBatch]:
-    """A payload's rows in batches, and what the envelope proves."""
+def decode_events(
+    read: Read, totals: Totals, unit: str | None, payload: Payload, context: DecodeContext
+) -> Iterator[RawBatch]:
+    """A payload's rows in batches, and what the envelope proves.
+
+    :param unit: the only one to take; ``None`` takes the first.
+    """
     from inventory_sources.formats._json_rows import batch
 
     tally, headings = Tally(payload, context, "segment"), dict[str, None]()
-    found, kept, count = Interchange(totals), list[Event](), 0
+    found, kept, count, first = Interchange(totals), list[Event](), 0, None
     with payload.open() as stream:
         for count, event in enumerate(read(stream, context, found), 1):
             if isinstance(event, Row):
                 headings.update(dict.fromkeys(event.cells))
+            else:
+                first = first or event
             if len(headings) > _MOST_HEADINGS:
                 raise InputTooLarge(f"there are more than {_MOST_HEADINGS} different columns")
             if count <= _BATCH_ROWS:
                 kept.append(event)
-    columns = {heading: (heading,) for heading in selected(context, tuple(headings))} if headings else {}
+    if not headings:
+        raise _no_item(first)
+    columns = {heading: (heading,) for heading in selected(context, tuple(headings))}
+    units = Units.among(columns, unit)
     with payload.open() as stream:
         # What fits in one batch is at hand already; anything longer is read again, so that memory stays bounded.
         events = iter(kept) if count <= _BATCH_ROWS else read(stream, context, Interchange(totals))
         kept = []
         while some := list(islice(events, _BATCH_ROWS)):
-            rows = [event for event in some if isinstance(event, Row)]
-            for event in some:
+            checked = [_in_unit(event, units) for event in some]
+            rows = [event for event in checked if isinstance(event, Row)]
+            for event in checked:
                 if isinstance(event, Damage):
                     tally.reject(event)
             yield batch(tally, columns, [row.number for row in rows], [row.cells for row in rows])
@@ -120,7 +132,23 @@ def decode_events(read: Read, totals: Totals, payload: Payload, context: DecodeC
     tally.finish()
 
 
-def inspect_events(read: Read, head: bytes, encodings: tuple[str, ...], *, complete: bool) -> Inspection:
+def _no_item(damage: Damage | None) -> StructureInvalid:
+    if damage is None:
+        return StructureInvalid("the message holds no item", guidance="Check the system that sends it.")
+    return StructureInvalid(f"no item can be read: {damage.message}", guidance=damage.guidance)
+
+
+def _in_unit(event: Event, units: Units) -> Event:
+    """The row itself, or why it is damaged."""
+    if isinstance(event, Damage) or not (fault := units.fault(event.cells)):
+        return event
+    reason, message, guidance = fault
+    return Damage(event.number, reason, f"segment {event.number}: {message}", guidance, event.cells)
+
+
+def inspect_events(
+    read: Read, head: bytes, encodings: tuple[str, ...], *, unit: str | None, complete: bool
+) -> Inspection:
     """Columns, sample and problems of the first bytes.
 
     :param encodings: what to suggest for bytes that are no text as declared.
@@ -143,6 +171,8 @@ def inspect_events(read: Read, head: bytes, encodings: tuple[str, ...], *, compl
     except InventorySourcesError as error:
         problems = (error.message,)
     headings = tuple(dict.fromkeys(name for row in rows for name in row.cells))
+    units = Units.among(headings, unit)
+    damages += [found.message for row in rows if isinstance(found := _in_unit(row, units), Damage)]
     sample = tuple(tuple(map(row.cells.get, headings)) for row in rows[:_SAMPLE_ROWS])
     return Inspection(headings, sample, suggestions, (*problems, *damages[:_SAMPLE_ROWS]))
 

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from attrs import define, field, frozen
 
 from inventory_sources.formats._tally import Damage
+from inventory_sources.formats._units import unit_column
 
 __all__ = ["By", "Cells", "Event", "Item", "Quantity", "Row", "add", "keep_agreed", "read_number"]
 
@@ -186,7 +187,7 @@ def _row(shared: Cells, quantities: list[Quantity]) -> Cells:
     own: Cells = {}
     for quantity in quantities:
         own[quantity.column] = quantity.value
-        own[quantity.column.removesuffix(".quantity") + ".unit"] = quantity.unit
+        own[unit_column(quantity.column)] = quantity.unit
         for name, value in quantity.cells.items():
             keep_agreed(own, name, value)
     return {**shared, **own}

@@ -33,7 +33,8 @@ class Gs1InventoryDecoder:
     one place (``quantity_doubled``), and where a quantity does not say which kind it is (``element_missing``). Lines of
     activities (movements) are passed over. A report of activities alone and one that deletes another are refused.
 
-    :param unit: the only ``measurementUnitCode`` to take; a quantity in another is damaged (``unit_differs``).
+    :param unit: the only ``measurementUnitCode`` to take; a quantity in another, or in none, is damaged
+        (``unit_differs``). Without it, one in another unit than the first is.
     """
 
     unit: str | None = None
@@ -43,7 +44,7 @@ class Gs1InventoryDecoder:
 
         :raises EncodingInvalid: for an encoding that is not known.
         :raises StructureInvalid: for what is no such message, for a document type declaration, for a report of other
-            things than stock, and for one without items.
+            things than stock, and for one without items that can be read.
         :raises InputIncomplete: for a document that is cut off or followed by more, where nothing proves the end.
         :raises InputTooLarge: for too deep nesting, too long tags or cells, too many names or rows.
         :raises HeadingInvalid: when a needed column is in no row.

@@ -14,6 +14,7 @@ from inventory_sources.errors import InputTooLarge, InventorySourcesError, Struc
 from inventory_sources.formats._edi_items import Cells, keep_agreed
 from inventory_sources.formats._json_rows import batch
 from inventory_sources.formats._tally import Damage, Tally, selected
+from inventory_sources.formats._units import Units
 from inventory_sources.formats._xml_guard import GuardedParser
 from inventory_sources.payload import Payload, Proof
 from inventory_sources.protocols.decoder import DecodeContext, Inspection
@@ -104,25 +105,14 @@ class _Row:
         else:
             self.cells |= {column: cells["value"], f"{column}.unit": cells.get("unit")}
 
-    def damage(self, wanted: Iterable[str], unit: str | None) -> Damage | None:
+    def damage(self, wanted: Iterable[str], units: Units) -> Damage | None:
         """Why the row must not be used for these columns."""
-        for column in ("", *wanted):
-            fault = self.faults.get(column) or self._other_unit(column, unit)
-            if fault is not None:
-                reason, message, guidance = fault
-                message = f"record {self.number} (line {self.line}): {message}"
-                return Damage(self.number, reason, message, guidance, self.cells)
-        return None
-
-    def _other_unit(self, column: str, unit: str | None) -> _Fault | None:
-        if unit is None or self.cells.get(column) is None or self.cells.get(f"{column}.unit", unit) == unit:
+        faults = (self.faults.get(column) for column in ("", *wanted))
+        fault = next(filter(None, faults), None) or units.fault(self.cells)
+        if fault is None:
             return None
-        told = self.cells[f"{column}.unit"]
-        return (
-            "unit_differs",
-            f"{column!r} is in the unit {told!r}, not {unit!r}" if told else f"{column!r} names no unit",
-            "Have it sent in the declared unit, or declare another.",
-        )
+        reason, message, guidance = fault
+        return Damage(self.number, reason, f"record {self.number} (line {self.line}): {message}", guidance, self.cells)
 
 
 @define
@@ -243,22 +233,25 @@ class _Reports:
 def read_reports(decoder: Gs1InventoryDecoder, payload: Payload, context: DecodeContext) -> Iterator[RawBatch]:
     """A payload's rows in batches."""
     tally, headings = Tally(payload, context, "record"), dict[str, None]()
-    kept, count = list[_Row](), 0
+    kept, count, first, usable = list[_Row](), 0, None, False
     for count, row in enumerate(_rows(payload, context), 1):
+        first, usable = first or row, usable or "" not in row.faults
         headings.update(dict.fromkeys(row.cells))
         if len(headings) > _MOST_HEADINGS:
             raise InputTooLarge(f"there are more than {_MOST_HEADINGS} different columns")
         if count <= _BATCH_ROWS:
             kept.append(row)
-    if not count:
+    if first is None:
         raise StructureInvalid("the message holds no item", guidance="Check the system that sends it.")
+    if not usable and (damage := first.damage((), Units({}, None))):
+        raise StructureInvalid(f"no item can be read: {damage.message}", guidance=damage.guidance)
     wanted = selected(context, tuple(headings))
-    columns = {heading: (heading,) for heading in wanted}
+    columns, units = {heading: (heading,) for heading in wanted}, Units.among(wanted, decoder.unit)
     # What fits in one batch is at hand already; anything longer is read again, so that memory stays bounded.
     rows = iter(kept) if count <= _BATCH_ROWS else _rows(payload, context)
     kept = []
     while some := list(islice(rows, _BATCH_ROWS)):
-        damages = [row.damage(wanted, decoder.unit) for row in some]
+        damages = [row.damage(wanted, units) for row in some]
         for damage in filter(None, damages):
             tally.reject(damage)
         good = [row for row, damage in zip(some, damages, strict=True) if damage is None]
@@ -288,6 +281,7 @@ def inspect_reports(decoder: Gs1InventoryDecoder, head: bytes, *, complete: bool
     if not rows and not problems:
         problems.append("there is no item in what was read")
     headings = tuple(dict.fromkeys(name for row in rows for name in row.cells))
-    damages = [damage.message for row in rows if (damage := row.damage(headings, decoder.unit))]
+    units = Units.among(headings, decoder.unit)
+    damages = [damage.message for row in rows if (damage := row.damage(headings, units))]
     sample = tuple(tuple(map(row.cells.get, headings)) for row in rows[:_SAMPLE_ROWS])
     return Inspection(headings, sample, problems=(*problems, *damages[:_SAMPLE_ROWS]))

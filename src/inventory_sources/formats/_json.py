@@ -174,12 +174,13 @@ class JsonLinesDecoder:
         from inventory_sources.formats._json_rows import Keys, batch
 
         tally = Tally(payload, context, "line")
-        keys, found = Keys(), False
-        for objects, _, _ in self._read(payload, context):
+        keys, found, first = Keys(), False, list[Damage]()
+        for objects, damages, _ in self._read(payload, context):
             keys.take(objects.values())
-            found = found or bool(objects)
+            found, first = found or bool(objects), first or damages[:1]
         if not found:
-            raise StructureInvalid("no line of the input is a JSON object")
+            told = f": {first[0].message}" if first else ""
+            raise StructureInvalid(f"no line of the input is a JSON object{told}")
         paths = keys.paths()
         columns = {heading: paths[heading] for heading in selected(context, tuple(paths))}
         empty_lines = 0

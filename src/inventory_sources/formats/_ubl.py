@@ -14,6 +14,7 @@ from attrs import Attribute, field, frozen
 
 from inventory_sources.batch import RawBatch
 from inventory_sources.errors import ConfigurationError
+from inventory_sources.formats._units import Units
 from inventory_sources.formats._xml import XmlDecoder
 from inventory_sources.payload import Payload
 from inventory_sources.protocols.decoder import DecodeContext, Inspection
@@ -61,15 +62,19 @@ class UblDecoder:
     cannot be sold yet.
 
     :param document: its root element.
+    :param unit: the only ``unitCode`` to take; a quantity in another, or in none, is damaged (``unit_differs``).
+        Without it, one in another unit than the first is.
     """
 
     document: Literal["InventoryReport", "StockAvailabilityReport"] = field(validator=_check_kind)
+    unit: str | None = field(default=None, kw_only=True)
 
     def decode(self, payload: Payload, context: DecodeContext) -> Iterator[RawBatch]:
         """Yields the lines; see the protocol, and :meth:`XmlDecoder.decode` for what it raises."""
         from inventory_sources.formats._xml_reading import XmlReading
 
-        yield from XmlReading(self._xml, payload, context, _judge).batches()
+        units = Units({"quantity": "unit"}, self.unit)
+        yield from XmlReading(self._xml, payload, context, lambda cells: _judge(cells) or units.fault(cells)).batches()
 
     def inspect(self, head: bytes, *, complete: bool) -> Inspection:
         """Looks at the first bytes; suggests the other document."""

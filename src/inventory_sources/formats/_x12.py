@@ -57,6 +57,8 @@ class X12InventoryDecoder:
     :param encoding: a Python codec. X12's basic character set is ASCII.
     :param max_segments: more are refused.
     :param max_segment_chars: the longest segment to read.
+    :param unit: the only unit to take; a quantity in another, or in none, is damaged (``unit_differs``). Without it,
+        one in another unit than the first is.
     """
 
     rows: Literal["location", "item"] = field(default="location", validator=validators.in_(("location", "item")))
@@ -65,22 +67,24 @@ class X12InventoryDecoder:
     encoding: str = field(default="ascii", validator=check_encoding)
     max_segments: int = field(default=50_000_000, validator=validators.ge(1))
     max_segment_chars: int = field(default=16_384, validator=validators.ge(1))
+    unit: str | None = field(default=None, kw_only=True)
 
     def decode(self, payload: Payload, context: DecodeContext) -> Iterator[RawBatch]:
         """Yields the rows; see the protocol.
 
         :raises EncodingInvalid: for bytes that are not text in the declared encoding, with their offset.
-        :raises StructureInvalid: for what is no X12 interchange with an 846, naming the segment.
+        :raises StructureInvalid: for what is no X12 interchange with an 846, naming the segment, and for one without
+            an item that can be read.
         :raises InputIncomplete: for an interchange that is not closed, where nothing proves the end.
         :raises Truncated: for one that is not closed although all of it came, and for counts that differ.
         :raises InputTooLarge: for too many or too long segments, or too many rows.
         :raises HeadingInvalid: when a needed column is in no item.
         """
-        yield from decode_events(self._read, self.totals, payload, context)
+        yield from decode_events(self._read, self.totals, self.unit, payload, context)
 
     def inspect(self, head: bytes, *, complete: bool) -> Inspection:
         """Looks at the first bytes; lists the columns found and suggests ``encoding``."""
-        return inspect_events(self._read, head, _SUGGESTED, complete=complete)
+        return inspect_events(self._read, head, _SUGGESTED, unit=self.unit, complete=complete)
 
     def _read(self, stream: BinaryIO, context: DecodeContext, found: Interchange) -> Iterator[Event]:
         pieces = texts(stream, self.encoding)
