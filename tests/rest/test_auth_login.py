@@ -7,7 +7,15 @@ import pytest
 
 from inventory_sources._documents import document_converter, plain_document
 from inventory_sources._http import HttpRequest
-from inventory_sources.errors import AccessRefused, ConfigurationError, ServerFailed, StructureInvalid
+from inventory_sources.errors import (
+    AccessRefused,
+    AddressDenied,
+    ConfigurationError,
+    FetchError,
+    Recovery,
+    ServerFailed,
+    StructureInvalid,
+)
 from inventory_sources.rest import LoginToken
 from inventory_sources.secrets import EnvironmentSecrets, Secret, SecretResolvers
 from inventory_sources.testing import ManualClock
@@ -104,6 +112,57 @@ def test_a_session_that_ended_is_opened_again_once():
     assert [request.path for request in server.requests] == ["/login", "/stock", "/login", "/stock"]
 
 
+def test_requests_go_to_the_server_that_the_login_tells_and_to_the_next_one_after_another_login():
+    tokens = iter(["s1", "s2"])
+    with ScriptedHttpServer([answer({}), answer({}, 401)]) as one, ScriptedHttpServer([answer({})]) as two:
+        servers = iter([one.url, two.url.rstrip("/")])
+        script = at(login=lambda request: answer({"t": next(tokens), "at": {"server": next(servers)}}))
+        with ScriptedHttpServer(script) as front:
+            auth = login(front.url, token="t", server="at.server", within="127.0.0.1")
+            with session(auth) as made:
+                made.send(HttpRequest(front.url + "stock?page=1"))
+                made.send(HttpRequest(front.url + "stock?page=2"))
+    assert [request.path for request in front.requests] == ["/login", "/login"]
+    assert [request.path for request in one.requests] == ["/stock?page=1", "/stock?page=2"]
+    assert [(request.path, request.headers["authorization"]) for request in two.requests] == [
+        ("/stock?page=2", "Bearer s2")
+    ]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "http://erp.example.evil.test",
+        "http://evilerp.example",
+        "http://127.0.0.1",
+        "https://eu.erp.example",
+        "http://eu.erp.example/c4nary",
+        "http://eu.erp.example?c4nary",
+        "http://c4nary@eu.erp.example",
+        "eu.erp.example",
+        "//eu.erp.example",
+        "http://erp.example\\@evil.test",
+        7,
+        ["http://erp.example"],
+    ],
+)
+def test_no_other_server_is_gone_to(told):
+    with ScriptedHttpServer(at(login=answer({"t": "s1", "server": told}))) as server:
+        with session(login(server.url, token="t", server="server", within="erp.example")) as made:
+            with pytest.raises(FetchError, match=r"no server in erp\.example") as caught:
+                made.send(HttpRequest(server.url + "stock"))
+    assert caught.value.recovery is Recovery.STOP
+    assert "c4nary" not in str(caught.value)
+    assert len(server.requests) == 1
+
+
+def test_a_server_in_a_private_network_is_judged_like_any_address():
+    with ScriptedHttpServer(at(login=answer({"t": "s1", "server": "http://10.0.0.1"}))) as server:
+        with session(login(server.url, token="t", server="server", within="10.0.0.1")) as made:
+            with pytest.raises(AddressDenied):
+                made.send(HttpRequest(server.url + "stock"))
+
+
 def test_a_session_of_known_length_is_opened_again_before_it_ends():
     clock = ManualClock()
     with ScriptedHttpServer(at(login=answer({"t": "s"}), stock=answer({}))) as server:
@@ -125,6 +184,11 @@ def test_a_session_of_known_length_is_opened_again_before_it_ends():
         {"token": "t", "body": {"password": ""}},
         {"token": "t", "body": {"params": "x"}, "secrets": {"params.password": Secret("p")}},
         {"token": "t", "secrets": {"a": Secret("p"), "a.b": Secret("p")}},
+        {"token": "t", "server": "s"},
+        {"token": "t", "within": "erp.example"},
+        {"token": "t", "server": "s", "within": "https://erp.example"},
+        {"token": "t", "server": "s", "within": ".erp.example"},
+        {"token": "t", "server": "s", "within": "ERP.example"},
     ],
 )
 def test_a_login_that_cannot_be_used_is_refused(options):

@@ -23,6 +23,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
         {"tries": 0},
         {"backoff": 0},
         {"max_pause": -1},
+        {"retry_after": "X Retry"},
     ],
 )
 def test_manners_that_cannot_work_are_refused(options: dict[str, float]) -> None:

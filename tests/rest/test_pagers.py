@@ -319,6 +319,28 @@ def test_an_optional_next_that_is_missing_ends_a_list_but_proves_nothing(context
     assert context.evidence == Evidence()
 
 
+@pytest.mark.parametrize("place", ["", "/elsewhere", "https://other.example/stock"])
+def test_of_a_next_url_only_the_parameters_may_be_taken(context: FetchContext, place: str) -> None:
+    def answer(request: Request) -> Response:
+        assert urlsplit(request.path).path == "/stock"
+        assert asked(request)["size"] == "5"
+        good = by_key(asked(request))
+        link = good.more["next"]
+        return evolve(good, more={"next": link and place + link}).response()
+
+    with ScriptedHttpServer(answer) as server:
+        pager = NextUrl("next", query_only=True)
+        assert list(connector(server, CASES["next url"], pager=pager, params={"size": "5"}).fetch(context)) == WHOLE
+
+
+@pytest.mark.parametrize("link", ["/stock", 7, {"after": "5"}])
+def test_a_next_url_without_parameters_is_refused_where_they_are_taken(context: FetchContext, link: object) -> None:
+    with ScriptedHttpServer([evolve(by_key({}), more={"next": link}).response()]) as server:
+        pager = NextUrl("next", query_only=True)
+        with pytest.raises(StructureInvalid):
+            list(connector(server, CASES["next url"], pager=pager).fetch(context))
+
+
 def test_a_key_with_dots_is_found_as_a_whole(context: FetchContext) -> None:
     def answer(request: Request) -> Response:
         good = by_key(asked(request))

@@ -191,6 +191,18 @@ def test_other_statuses_are_told_at_once(status: int, expected: type[FetchError]
     assert caught.value.status == status
 
 
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [({"x-Retry-after": "90"}, 90), ({"Retry-After": "70", "X-Retry-After": "90"}, 90), ({"Retry-After": "70"}, 70)],
+)
+def test_a_wait_may_be_told_in_a_header_of_the_servers_own(headers: dict[str, str], told: int) -> None:
+    slow = Response(status=429, headers=headers)
+    manners = Manners(retry_after="X-Retry-After")
+    with ScriptedHttpServer([slow]) as server, bench(manners) as made, pytest.raises(RateLimited) as caught:
+        made.session.send(get(server))
+    assert caught.value.retry_after == timedelta(seconds=told)
+
+
 @pytest.mark.parametrize("repeatable", [True, False])
 @pytest.mark.parametrize("fault", [Response(status=503), Response(status=429), Response(raw=b"")])
 def test_a_post_is_tried_again_only_where_it_is_declared_repeatable(fault: Response, repeatable: bool) -> None:

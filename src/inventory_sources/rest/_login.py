@@ -14,7 +14,8 @@ from attrs import field, frozen
 
 from inventory_sources import _json
 from inventory_sources._http import HttpAnswer, HttpRequest, shown_url
-from inventory_sources.errors import AccessRefused, ConfigurationError, StructureInvalid
+from inventory_sources._url import WebAddress
+from inventory_sources.errors import AccessRefused, ConfigurationError, FetchError, Recovery, StructureInvalid
 from inventory_sources.rest._auth import valid_header, valid_scheme
 from inventory_sources.rest._tokens import Token, TokenAuth, header_value, judged, valid_token_url
 from inventory_sources.secrets import Secret
@@ -41,6 +42,9 @@ class LoginToken(TokenAuth):
     :param cookies: names of the cookies to send back, where it is these that stand for the session.
     :param granted: strict path of what the answer holds, neither ``null`` nor ``false``, when the login was good; for
         an API that answers a wrong password with status 200.
+    :param server: strict path of the address whose server all requests are to go to, for an API that tells it at the
+        login; the connector's URL then only says what is asked for there.
+    :param within: the domain, such as ``vendor.example``, that this server must be in.
     :param lifetime: of the token in seconds; ``None`` keeps it until it is refused.
     :param header: where the token goes on a request.
     :param scheme: the word before the token there; empty for none.
@@ -55,6 +59,8 @@ class LoginToken(TokenAuth):
     token: str | None = None
     cookies: tuple[str, ...] = field(default=(), converter=_names)
     granted: str | None = None
+    server: str | None = None
+    within: str | None = None
     lifetime: float | None = None
     header: str = field(default="Authorization", validator=valid_header)
     scheme: str = field(default="Bearer", validator=valid_scheme)
@@ -64,6 +70,10 @@ class LoginToken(TokenAuth):
         valid_token_url(self.url, allow_plaintext=self.allow_plaintext)
         if bool(self.token) == bool(self.cookies):
             raise ConfigurationError("a login gives either a token or cookies: name one of them")
+        if bool(self.server) != bool(self.within):
+            raise ConfigurationError("server and within go together: a login must not lead just anywhere")
+        if self.within and WebAddress.parse(f"https://{self.within}").host != self.within:
+            raise ConfigurationError("within must be a domain in lower case, such as vendor.example")
         if self.lifetime is not None and not self.lifetime > 0:
             raise ConfigurationError("lifetime must be more than 0")
         self._filled(dict.fromkeys(self.secrets, ""))
@@ -77,9 +87,25 @@ class LoginToken(TokenAuth):
         if self.granted:
             self._at(document, self.granted, answer.origin)
         if self.cookies:
-            return Token(_cookies(self.cookies, answer), self.lifetime)
-        token = self._at(document, self.token or "", answer.origin)
-        return Token(header_value(self.scheme, token, answer.origin), self.lifetime)
+            value = _cookies(self.cookies, answer)
+        else:
+            value = header_value(self.scheme, self._at(document, self.token or "", answer.origin), answer.origin)
+        return Token(value, self.lifetime, self._server(document, answer.origin))
+
+    def _server(self, document: object, origin: str) -> str | None:
+        if self.server is None:
+            return None
+        told, there = self._at(document, self.server, origin), None
+        with suppress(ConfigurationError):
+            there = WebAddress.parse(told if isinstance(told, str) else "")
+        inside = there is not None and f".{there.host}".endswith(f".{self.within}")
+        if there is None or not inside or there.target != "/" or there.scheme != WebAddress.parse(self.url).scheme:
+            raise FetchError(
+                f"{origin} leads to no server in {self.within}",
+                recovery=Recovery.STOP,
+                guidance="No credentials go elsewhere; correct within if the vendor's servers are in another domain.",
+            )
+        return f"{there.scheme}://{there.authority}"
 
     def _request(self) -> HttpRequest:
         filled = self._filled({path: secret.reveal() for path, secret in self.secrets.items()})

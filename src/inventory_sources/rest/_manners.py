@@ -147,6 +147,8 @@ class Manners:
         drawn at random between 0 and that, so that many clients do not come back all at once.
     :param max_pause: seconds: the longest pause that is made within a fetch. A server that asks for more is
         :class:`~inventory_sources.errors.RateLimited`: the sync ends and comes back then.
+    :param retry_after: the header that says when to come back after a refusal, where that is not ``Retry-After``; it
+        has the same form.
     :param budget: what the headers say is left.
     :param cost: what the body says is left.
     """
@@ -156,5 +158,14 @@ class Manners:
     tries: int = field(default=3, validator=_positive)
     backoff: float = field(default=1.0, validator=_positive)
     max_pause: float = field(default=30.0, validator=_positive)
+    retry_after: str | None = field(default=None, validator=_header)
     budget: Budget | None = None
     cost: CostThrottle | None = None
+
+    def told(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """The headers, with what the server says of when to come back as ``retry-after``.
+
+        :param headers: of an answer, by name in lower case.
+        """
+        wait = headers.get(self.retry_after.lower()) if self.retry_after else None
+        return headers if wait is None else {**headers, "retry-after": wait}

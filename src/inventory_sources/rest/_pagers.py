@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import parse_qsl
 
 from attrs import field, frozen
 
@@ -100,12 +101,15 @@ class NextUrl:
 
     :param path: where it stands.
     :param optional: whether the list also ends where there is no such place, as OData has it.
+    :param query_only: whether only the parameters of the URL are taken, for an API that writes its host or path
+        otherwise than it is asked by.
     :param stable: as of :class:`LinkHeader`.
     :param expired: as of :class:`LinkHeader`.
     """
 
     path: str
     optional: bool = field(default=False, kw_only=True)
+    query_only: bool = field(default=False, kw_only=True)
     stable: bool = field(default=False, kw_only=True)
     expired: tuple[int, ...] = field(default=(410,), kw_only=True)
 
@@ -121,7 +125,14 @@ class NextUrl:
     def following(self, page: Page) -> HttpRequest | None:
         """Where the document leads."""
         link = _optional(page, self.path) if self.optional else value_at(page.document, self.path)
-        return None if link in (None, "") else onwards(page.request, link, repr(self.path))
+        if link in (None, ""):
+            return None
+        if not self.query_only:
+            return onwards(page.request, link, repr(self.path))
+        parameters = dict(parse_qsl(link.partition("?")[2], keep_blank_values=True)) if isinstance(link, str) else {}
+        if not parameters:
+            raise StructureInvalid(f"{self.path!r} is no link with parameters to a next page")
+        return with_query(page.request, parameters)
 
 
 @frozen(kw_only=True)

@@ -105,7 +105,7 @@ class RestSession:
             now = self.context.clock.now()
             if self.manners.budget:
                 self.pace.hold(self.manners.budget.pause(incoming.headers, now))
-            refused = refusal(incoming.status, incoming.headers, incoming.origin, now)
+            refused = refusal(incoming.status, self.manners.told(incoming.headers), incoming.origin, now)
             if refused is None or incoming.status in also:
                 return take(incoming)
         # Outside of the with: the connection of a request that was refused is as good as any.

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from inventory_sources._http import HttpAnswer, HttpRequest, refusal
 from inventory_sources._url import WebAddress
@@ -49,10 +49,12 @@ class Token:
     """A token as it goes into a header.
 
     :param lifetime: in seconds; ``None`` when it is good until it is refused.
+    :param server: scheme and authority of the server that it is for; ``None`` for the one that is declared.
     """
 
     value: str = field(repr=False)
     lifetime: float | None = None
+    server: str | None = None
 
 
 class TokenCell:
@@ -68,17 +70,17 @@ class TokenCell:
     def __deepcopy__(self, memo: object) -> TokenCell:
         return TokenCell()
 
-    def get(self, session: RestSession, ask: Callable[[RestSession], Token]) -> str:
+    def get(self, session: RestSession, ask: Callable[[RestSession], Token]) -> Token:
         """The token, asked for where there is none that lasts; who waits meanwhile gets the same or the same error."""
         failures = self._failures
         if not self._lock.acquire(timeout=session.context.remaining()):
             raise FetchTimeout("the token that another request asks for did not arrive in time")
         try:
             if self._token and session.context.clock.monotonic() < self._until:
-                return self._token.value
+                return self._token
             if self._failure and self._failures != failures:
                 raise self._failure
-            return self._ask(session, ask).value
+            return self._ask(session, ask)
         finally:
             self._lock.release()
 
@@ -122,7 +124,11 @@ class TokenAuth(ABC):
 
         :raises FetchError: when it cannot be had; :class:`AccessRefused` when the credentials are wrong.
         """
-        return with_headers(request, {self._header(): self._cell.get(session, self._ask)})
+        token = self._cell.get(session, self._ask)
+        signed = with_headers(request, {self._header(): token.value})
+        if token.server is None:
+            return signed
+        return evolve(signed, url=f"{token.server}{WebAddress.parse(request.url).target}")
 
     def renew(self, refused: HttpRequest, session: RestSession) -> bool:
         """Always: the refused token is forgotten and another asked for."""
