@@ -3,11 +3,13 @@
 from inventory_sources.presets._amazon_fba import amazon_fba
 from inventory_sources.presets._bigcommerce import bigcommerce
 from inventory_sources.presets._business_central import business_central
+from inventory_sources.presets._linnworks import linnworks
 from inventory_sources.presets._netsuite import netsuite
 from inventory_sources.presets._odoo import odoo, odoo_rpc
 from inventory_sources.presets._preset import Preset
 from inventory_sources.presets._prestashop import prestashop
 from inventory_sources.presets._sap import sap_s4hana
+from inventory_sources.presets._shipbob import shipbob
 from inventory_sources.presets._shiphero import shiphero
 from inventory_sources.presets._shopify import shopify, shopify_rest
 from inventory_sources.presets._square import square
@@ -20,11 +22,13 @@ __all__ = [
     "amazon_fba",
     "bigcommerce",
     "business_central",
+    "linnworks",
     "netsuite",
     "odoo",
     "odoo_rpc",
     "prestashop",
     "sap_s4hana",
+    "shipbob",
     "shiphero",
     "shopify",
     "shopify_rest",
