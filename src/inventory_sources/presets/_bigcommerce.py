@@ -16,13 +16,13 @@ __all__ = ["bigcommerce"]
 
 _HASH = re.compile(r"[A-Za-z0-9]{1,40}")
 _FIELDS = {"available": "available_to_sell", "on_hand": "total_inventory_onhand"}
-_DOCS = "https://developer.bigcommerce.com/docs"
+_DOCS = "https://docs.bigcommerce.com/developer"
 
 
 def bigcommerce(store: str, token: Secret, *, state: str = "available", page_size: int = 1000) -> Preset:
     """Each item's ``identity.sku`` and, at each of its locations, ``available_to_sell``.
 
-    That is what is on hand, less what is reserved and the safety stock; ``state="on_hand"`` reads
+    That is what is on hand, less the safety stock; ``state="on_hand"`` reads
     ``total_inventory_onhand``. Where the product's ``inventory_tracking`` is ``none``, or the product is gone
     meanwhile, the rows are reported as unknown; products are asked for by their ids. Below zero it is read as zero.
     Locations are numbers such as ``1``. The feed is a snapshot; as pages shift when items come or go, it is proven
@@ -31,7 +31,7 @@ def bigcommerce(store: str, token: Secret, *, state: str = "available", page_siz
     :param store: the store's hash, as in ``https://api.bigcommerce.com/stores/{hash}/v3``.
     :param token: of an API account with the scopes *Store Inventory* (read-only) and *Products* (read-only).
     :param state: ``available`` or ``on_hand``.
-    :param page_size: items in one answer.
+    :param page_size: items in one answer, at most 1000.
     """
     if state not in _FIELDS:
         raise ConfigurationError(f"state must be one of {', '.join(_FIELDS)}")
@@ -72,11 +72,13 @@ def bigcommerce(store: str, token: Secret, *, state: str = "available", page_siz
         mapper=Columns("identity.sku", quantity, "level.location_id", negative=NegativePolicy.ZERO),
         feed=Feed.snapshot(state),
         documented=(
-            f"{_DOCS}/rest-management/inventory/items (no copy at hand on 2026-11-23: not read)",
-            f"{_DOCS}/start/best-practices/api-rate-limits (no copy at hand on 2026-11-23: not read)",
+            f"{_DOCS}/api-reference/rest/admin/management/inventory/items/get-inventory-items (read 2026-11-23)",
+            f"{_DOCS}/docs/overview/api-fundamentals/rate-limits (read 2026-11-23)",
+            "https://developer.bigcommerce.com/docs/rest-management/inventory/items (page size, read 2026-11-23)",
         ),
         unverified=(
-            "the fields of an item and its largest page, as no copy of the reference could be read",
+            "whether what orders have reserved is taken off available_to_sell, which the reference does not say",
+            "the fields and the filter of catalog/products, whose reference was not read",
             "what stands for a product whose stock is tracked as a whole although it has variants",
             "that a filter by 50 ids is taken",
         ),

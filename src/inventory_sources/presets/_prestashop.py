@@ -117,6 +117,7 @@ def prestashop(url: str, key: Secret, *, shop: str | None = None, location: str 
             f"{_DOCS}/reference (read 2026-11-23)",
         ),
         unverified=(
+            "output_format=JSON, by which answers are asked for as JSON; a shop that answers XML is refused",
             "filter[id]=>[5], which stands on none of these pages; a shop that does not know it is refused",
             "whether stock management is on in the shop: where it is off, quantities mean nothing",
             "whether combinations of a multistore have a stock row for each shop, which are then refused as doubled",
