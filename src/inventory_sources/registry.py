@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from attrs import define, field
+from attrs import define, field, frozen
 
 from inventory_sources._documents import document_converter, explain, plain_document
 from inventory_sources.errors import ConfigurationError, NotPortable, UnknownPart
 from inventory_sources.secrets import SecretResolver, default_secrets
 from inventory_sources.source import Part, Source, SourceSpec
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 __all__ = ["Registry"]
+
+_GROUP = "inventory_sources.parts"
 
 _STAGES = ("connector", "decoder", "mapper", "identity", "guard", "sink", "catalog", "auth", "pager")
 
@@ -97,6 +102,46 @@ _STANDARD: dict[str, dict[str, str]] = {
 }
 
 
+def _buildable(part: object, what: str) -> object:
+    if isinstance(part, type) and not attrs.has(part):
+        raise ConfigurationError(
+            f"{what}: {part.__name__} cannot be built from options",
+            guidance="Make it an attrs class whose fields are its options, or register an object.",
+        )
+    return part
+
+
+@frozen
+class _Installed:
+    """A part that an installed package offers, imported when it is used."""
+
+    entry: EntryPoint
+
+    @property
+    def origin(self) -> str:
+        """The package, as a person who installed it knows it."""
+        package = self.entry.dist
+        return f"the package {package.name} {package.version}" if package else "an installed package"
+
+    def is_foreign(self, part: object) -> bool:
+        """Whether an object cannot be of this part, so that the package need not be imported to see it."""
+        return type(part).__module__.partition(".")[0] != self.entry.module.partition(".")[0]
+
+    def load(self) -> object:
+        """The part itself.
+
+        :raises ConfigurationError: when the package cannot be imported or has no such part.
+        """
+        try:
+            loaded = self.entry.load()
+        except Exception as error:  # noqa: BLE001 - importing a package runs its code
+            raise ConfigurationError(
+                f"{self.entry.name!r} of {self.origin} cannot be loaded ({type(error).__name__})",
+                guidance=f"Try `python -c 'import {self.entry.module}'`, and update or uninstall the package.",
+            ) from None
+        return _buildable(loaded, f"{self.entry.name!r} of {self.origin}")
+
+
 @define
 class Registry:
     """Names of parts to what makes them; begins with the library's own.
@@ -117,15 +162,36 @@ class Registry:
         """
         if stage not in _STAGES:
             raise ConfigurationError(f"there is no stage {stage!r}", guidance=f"Use one of {', '.join(_STAGES)}.")
+        if not name:
+            raise ConfigurationError("a part needs a name")
         taken = self._parts.get((stage, name))
-        if name in _STANDARD.get(stage, {}) or (taken is not None and taken is not part):
-            raise ConfigurationError(f"the {stage} name {name!r} is taken", guidance="Choose another name.")
-        if isinstance(part, type) and not attrs.has(part):
-            raise ConfigurationError(
-                f"{stage} {name!r}: {part.__name__} cannot be built from options",
-                guidance="Make it an attrs class whose fields are its options, or register an object.",
-            )
-        self._parts[stage, name] = part
+        installed = taken if isinstance(taken, _Installed) else None
+        same = taken is None or taken is part or (installed is not None and installed == part)
+        if name in _STANDARD.get(stage, {}) or not same:
+            by = f" by {installed.origin}" if installed else ""
+            raise ConfigurationError(f"the {stage} name {name!r} is taken{by}", guidance="Choose another name.")
+        self._parts[stage, name] = _buildable(part, f"{stage} {name!r}")
+
+    def load_entry_points(self) -> tuple[str, ...]:
+        """Registers the parts that installed packages offer as entry points of the group ``inventory_sources.parts``.
+
+        An entry point is named ``STAGE.NAME``, such as ``connector.acme``. Its package is imported when a source first
+        names the part.
+
+        :return: their names, sorted.
+        :raises ConfigurationError: naming the package, when a name is none of these, or is taken.
+        """
+        from importlib.metadata import entry_points
+
+        found = sorted((_Installed(entry) for entry in entry_points(group=_GROUP)), key=lambda one: one.entry.name)
+        for one in found:
+            stage, _, name = one.entry.name.partition(".")
+            try:
+                self.register(stage, name, one)
+            except ConfigurationError as error:
+                fault = f"{one.origin} offers {one.entry.name!r}, but {error.message}"
+                raise ConfigurationError(fault, guidance="Uninstall it, or ask its author for another name.") from None
+        return tuple(dict.fromkeys(one.entry.name for one in found))
 
     def build(self, spec: SourceSpec) -> Source:
         """The source that a specification describes.
@@ -238,7 +304,7 @@ class Registry:
     def _find(self, stage: str, name: str) -> object:
         found = self._parts.get((stage, name))
         if found is not None:
-            return found
+            return found.load() if isinstance(found, _Installed) else found
         target = _STANDARD.get(stage, {}).get(name)
         if target is None:
             known = sorted([*_STANDARD.get(stage, {}), *(key for kind, key in self._parts if kind == stage)])
@@ -250,7 +316,12 @@ class Registry:
         for (kind, name), registered in self._parts.items():
             if kind == stage and registered is part:
                 return Part(name), True
-        for name in (*_STANDARD.get(stage, {}), *(key for kind, key in self._parts if kind == stage)):
+        own = [
+            name
+            for (kind, name), registered in self._parts.items()
+            if kind == stage and not (isinstance(registered, _Installed) and registered.is_foreign(part))
+        ]
+        for name in (*_STANDARD.get(stage, {}), *own):
             if self._find(stage, name) is type(part):
                 try:
                     return Part(name, plain_document(part, self._converter)), True
