@@ -168,6 +168,21 @@ def test_an_item_that_the_answer_leaves_out_is_not_confirmed(stack):
     assert found == {"MUG": (Outcome.FAILED, "not_confirmed")}
 
 
+def test_an_item_that_the_answer_shows_at_another_level_was_refused(stack):
+    shop = shirts()
+    shop.faults += [None, Response(b'{"update": [{"id": 1, "stock_quantity": 5}]}')]
+    assert ended(sink_of(stack, shop), change("MUG", 5, 6)) == {"MUG": (Outcome.FAILED, "refused")}
+
+
+def test_a_batch_that_was_turned_away_is_sent_again(stack):
+    shop = shirts()
+    turned_away = Response(status=429)
+    shop.faults += [None, turned_away]
+    assert ended(sink_of(stack, shop), change("MUG", 5, 6)) == {}
+    assert PAUSES == [1.0]
+    assert len(shop.batches) == 2
+
+
 def test_a_batch_whose_answer_was_lost_is_not_sent_again_and_the_next_run_finds_it(stack):
     shop = shirts()
     shop.faults += [None, LOST]

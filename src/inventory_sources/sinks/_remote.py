@@ -95,7 +95,7 @@ class HttpStockSink:
     reading what was written of it. There is no transaction: batches before that one stay written.
 
     :param url: root of the API, ``https://host/path``.
-    :param limits: on time and size, for each reading and each writing.
+    :param limits: on time and size, for each reading of levels and for each batch.
     :param max_pause: seconds: the longest pause that is made within a run when the platform asks for one.
     :param allow_private: ranges such as ``10.1.0.0/16`` that may be reached although they are not public. For an
         operator to set, never for whoever names the URL.
@@ -177,11 +177,11 @@ class HttpStockSink:
         """
         ended: list[ItemOutcome] = []
         done = 0
-        with self._speaking("write the levels") as api:
-            for batch in pieces(list(changes), self.batch):
+        for batch in pieces(list(changes), self.batch):
+            with self._speaking("write the levels") as api:
                 ended += self._write(api, batch, context)
-                done += len(batch)
-                context.progress(done)
+            done += len(batch)
+            context.progress(done)
         return ApplyResult(tuple(ended))
 
     def _write(self, api: RemoteApi, batch: Sequence[PlanItem], context: ApplyContext) -> list[ItemOutcome]:

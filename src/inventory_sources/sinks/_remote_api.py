@@ -46,7 +46,7 @@ class RemoteAnswer:
 
 @define(eq=False)
 class RemoteApi:
-    """The platform's API, for one reading or one writing.
+    """The platform's API, for one reading or one batch.
 
     :param root: what paths are added to.
     :param headers: of every request, with the credentials.

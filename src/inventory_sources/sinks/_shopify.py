@@ -9,7 +9,8 @@ inventory-adjustments-and-refund-mutations, https://shopify.dev/docs/api/usage/l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -166,6 +167,7 @@ class ShopifySink(HttpStockSink):
         return ended
 
     def _set(self, api: RemoteApi, writes: Sequence[RemoteWrite], context: ApplyContext) -> list[Any]:
+        # No old level is null here: one without a number refuses to be written.
         quantities = [
             {
                 "inventoryItemId": write.level.handle,
@@ -282,11 +284,10 @@ def _restored(document: object) -> float:
 
 
 def _code(errors: object) -> str:
-    try:
-        found = _at(errors, "0.extensions.code")
-    except StructureInvalid:
-        return ""
-    return found if isinstance(found, str) and _SHOWN_CODE.fullmatch(found) else ""
+    with suppress(StructureInvalid):
+        found = str(_at(errors, "0.extensions.code"))
+        return found if _SHOWN_CODE.fullmatch(found) else ""
+    return ""
 
 
 def _error(code: str) -> FetchError:
@@ -298,5 +299,4 @@ def _error(code: str) -> FetchError:
     return FetchError(text, recovery=Recovery.STOP, guidance="Check the sink's version and the app's scopes.")
 
 
-def _at(document: object, path: str) -> Any:
-    return _json.follow(document, path)
+_at: Callable[[object, str], Any] = _json.follow
