@@ -22,7 +22,7 @@ _DOCS = "https://docs.bigcommerce.com/developer"
 def bigcommerce(store: str, token: Secret, *, state: str = "available", page_size: int = 1000) -> Preset:
     """Each item's ``identity.sku`` and, at each of its locations, ``available_to_sell``.
 
-    That is what is on hand, less the safety stock; ``state="on_hand"`` reads
+    That is the quantity available: what is on hand, less the safety stock; ``state="on_hand"`` reads
     ``total_inventory_onhand``. Where the product's ``inventory_tracking`` is ``none``, or the product is gone
     meanwhile, the rows are reported as unknown; products are asked for by their ids. Below zero it is read as zero.
     Locations are numbers such as ``1``. The feed is a snapshot; as pages shift when items come or go, it is proven
@@ -74,12 +74,12 @@ def bigcommerce(store: str, token: Secret, *, state: str = "available", page_siz
         documented=(
             f"{_DOCS}/api-reference/rest/admin/management/inventory/items/get-inventory-items (read 2026-11-23)",
             f"{_DOCS}/docs/overview/api-fundamentals/rate-limits (read 2026-11-23)",
+            "https://developer.bigcommerce.com/docs/rest-catalog/products (read 2026-11-23)",
             "https://developer.bigcommerce.com/docs/rest-management/inventory/items (page size, read 2026-11-23)",
         ),
         unverified=(
             "whether what orders have reserved is taken off available_to_sell, which the reference does not say",
-            "the fields and the filter of catalog/products, whose reference was not read",
             "what stands for a product whose stock is tracked as a whole although it has variants",
-            "that a filter by 50 ids is taken",
+            "that 50 ids fit into one filter",
         ),
     )

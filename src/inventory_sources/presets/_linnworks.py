@@ -28,7 +28,7 @@ def linnworks(
 ) -> Preset:
     """Stock items at one location: ``ItemNumber`` as the SKU.
 
-    The quantity is ``Available``, which is the stock less what open orders have taken; or ``Quantity``, on hand. One
+    The quantity available is ``Available``, the stock less what open orders have taken; that on hand ``Quantity``. One
     that is null is listed as invalid, one below zero read as zero. Composites and parents of variations, which have no
     stock of their own, are left out. Linnworks tells at the login which of its servers to ask; only one within
     ``linnworks.net`` is asked. The feed is a snapshot; its pages shift when items come or go, so that only ``verify``

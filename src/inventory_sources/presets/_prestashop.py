@@ -89,7 +89,7 @@ def _referenced(stock: list[Cells], products: list[Cells], combinations: list[Ce
 def prestashop(url: str, key: Secret, *, shop: str | None = None, location: str = "") -> Preset:
     """``quantity`` of ``stock_availables`` by the ``reference`` of the combination, or of a product that has none.
 
-    The quantity is what can be sold: orders lower it. The row of a product with combinations
+    The quantity is that available: orders lower it. The row of a product with combinations
     (``id_product_attribute`` 0) is their sum and is left out. A combination without a reference of its own is a row
     without SKU; its product's is not taken for it. Below zero (ordered beyond stock) it is read as zero. Answers are
     asked for as JSON. The feed is a snapshot, proven whole: each list is read by rising ids to an empty page.

@@ -21,7 +21,7 @@ _DOCS = "https://developer.squareup.com"
 def square(
     token: Secret, *, locations: Iterable[str] = (), version: str = "2025-01-23", sandbox: bool = False
 ) -> Preset:
-    """Counts in the state ``IN_STOCK`` of all item variations: what can be sold at a location.
+    """Counts in the state ``IN_STOCK`` of all item variations: the quantity available at a location.
 
     Counts carry no SKU: it is that of the catalog's item variation, whose list is read whole. A count whose variation
     is gone or has no SKU is reported as a row without SKU. A variation that is not tracked has no count, and one below

@@ -62,8 +62,8 @@ class WooProducts(RestConnector):
 def woocommerce(url: str, key: str | Secret, secret: Secret, *, location: str = "", shared: bool = False) -> Preset:
     """Products without variations, and variations: ``sku`` and ``stock_quantity``.
 
-    That is what can be sold: orders lower it when they are placed. Where ``manage_stock`` is false the shop keeps no
-    number, and where it is ``parent`` a variation draws on a stock that it shares with others: both are reported as
+    That is the quantity available: orders lower it when they are placed. Where ``manage_stock`` is false the shop keeps
+    no number, and where it is ``parent`` a variation draws on a stock that it shares with others: both are reported as
     unknown. A product with variations is no row itself; grouped and external ones have no stock. Below zero
     (backorders) it is read as zero. The feed is a snapshot; as pages shift when products come or go, it is proven
     whole only with ``verify``.
