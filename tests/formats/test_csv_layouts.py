@@ -24,6 +24,7 @@ from inventory_sources.errors import (
 from inventory_sources.formats import CsvDecoder, Trailer, _csv_padded, _csv_reading
 from inventory_sources.formats._csv_doubts import Doubts
 from inventory_sources.payload import Evidence, Proof
+from inventory_sources.quantities import QuantityFormat
 
 UNPROVEN = Evidence(frozenset({Proof.STABLE}))
 PLAIN = [("A-1", "5"), ("B-2", "12"), ("00123", "0")]
@@ -223,11 +224,11 @@ def test_totals_prove_the_end_and_are_no_row(read, columns):
         ("l,4,", "l,5,", Truncated, "5 records were declared, but 4 came"),
         ("B-2,12.50\n", "", Truncated, "4 records were declared, but 3 came"),
         ("16.5\n", "16.51\n", StructureInvalid, "line 6: the sum is declared as 16.51, but the rows add up to 16.5 "),
-        ("16.5\n", "16.50000000001\n", StructureInvalid, "line 6: the sum, '16.50000000001', is no plain"),
-        ("l,4,", "l,four,", StructureInvalid, "line 6: the count, 'four', is no plain number"),
-        ("l,4,16.5", "l", StructureInvalid, "line 6: the count, '', is no plain number"),
-        ("A-1,5", 'A-1,"1,250"', StructureInvalid, "line 2: '1,250' is no plain number"),
-        ("A-1,5", "A-1,1e3", StructureInvalid, "line 2: '1e3' is no plain number"),
+        ("16.5\n", "16.50000000001\n", StructureInvalid, "line 6: the sum, '16.50000000001', is no number"),
+        ("l,4,", "l,four,", StructureInvalid, "line 6: the count, 'four', is no number"),
+        ("l,4,16.5", "l", StructureInvalid, "line 6: the count, '', is no number"),
+        ("A-1,5", 'A-1,"1,250"', StructureInvalid, "line 2: the quantity '1,250' is not a number in"),
+        ("A-1,5", "A-1,1e3", StructureInvalid, "line 2: the quantity '1e3' is not a number in"),
         ("16.5\n", "16.5\nD,1\n", StructureInvalid, "line 7 follows line 6, which begins with 'TOTAL'"),
         ("16.5\n", "16.5\nTOTAL,4,16.5\n", StructureInvalid, "line 7 follows line 6"),
         ("C,-1", "TOTAL-1,1", StructureInvalid, "line 5: the sum,"),
@@ -408,6 +409,28 @@ def test_text_that_looks_misread_is_warned_of_once(read, encoding, data, words, 
 def test_text_that_was_read_right_is_not_warned_of(read, encoding, text):
     data = f'sku,name\nA,"{text}"\n'.encode(encoding, "ignore")
     assert read(CsvDecoder(encoding=encoding), data).context.warnings == []
+
+
+GERMAN = "sku;quantity\nA;1.250\nB;-12,5\nC; 3 \nD;\nE;1.250\n"
+
+
+def test_totals_are_read_as_numbers_are_declared_to_be_written(read):
+    form = QuantityFormat(",", ".", trailing_minus=True)
+    for declared, data in (("de", GERMAN), (form, GERMAN.replace("-12,5", "12,5-"))):
+        trailer = Trailer("Summe", count=2, sum=("quantity", 3), quantity_format=declared)
+        decoder = CsvDecoder(delimiter=";", trailer=trailer)
+        assert len(read(decoder, f"{data}Summe;5;2.490,50\n".encode()).rows) == 5
+        with pytest.raises(StructureInvalid, match=r"declared as 2490.6, but the rows add up to 2490.5 "):
+            read(decoder, f"{data}Summe;5;2.490,60\n".encode())
+
+
+def test_cells_that_can_be_read_in_two_ways_are_told_before_their_sum(read):
+    decoder = CsvDecoder(delimiter=";", trailer=Trailer("Summe", sum=("quantity", 2)))
+    with pytest.raises(StructureInvalid, match=r"line 3: the quantity '1.250' could be 1250 or 1.25, ") as told:
+        read(decoder, b"sku;quantity\nA;12\nB;1.250\nC;1.250\nSumme;1262\n")
+    assert "quantity_format" in told.value.guidance
+    with pytest.raises(StructureInvalid, match=r"line 3: the sum, '1.012', is no number as declared"):
+        read(decoder, b"sku;quantity\nA;1012\nSumme;1.012\n")
 
 
 def test_options_name_columns_that_are_there(read):

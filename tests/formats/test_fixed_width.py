@@ -120,10 +120,10 @@ def test_titles_skipped_lines_and_totals(read):
     [
         ("00004", "00005", Truncated, "5 records were declared, but 4 came"),
         ("131.50", "131.51", StructureInvalid, "line 8: the sum is declared as 131.51, but the rows add up to 131.5 "),
-        ("00004", "4 of ", StructureInvalid, "line 8: the count, '4 of', is no plain number"),
-        ("12.50", "12,50", StructureInvalid, "line 4: '12,50' is no plain number"),
+        ("00004", "4 of ", StructureInvalid, "line 8: the count, '4 of', is no number"),
+        ("12.50", "12,50", StructureInvalid, "line 4: the quantity '12,50' is not a number in"),
         ("END", "end", InputIncomplete, "no record begins with 'END'"),
-        ("END", "END00004\nEND", StructureInvalid, "line 8: the sum, '', is no plain number"),
+        ("END", "END00004\nEND", StructureInvalid, "line 8: the sum, '', is no number"),
         ("131.50\n", "131.50\nE            1\n", StructureInvalid, "line 9 follows line 8"),
         ("131.50\n", "131.50", InputIncomplete, "no line end"),
     ],

@@ -13,9 +13,10 @@ from inventory_sources.batch import RawBatch
 from inventory_sources.errors import ConfigurationError, DecodeError
 from inventory_sources.formats._headings import check_headings, texts
 from inventory_sources.formats._text import Codec, check_encoding
-from inventory_sources.formats._trailer import check_starts
+from inventory_sources.formats._trailer import check_starts, named_format
 from inventory_sources.payload import Payload
 from inventory_sources.protocols.decoder import DecodeContext, Inspection
+from inventory_sources.quantities import QuantityFormat
 
 __all__ = ["FixedWidthDecoder", "FixedWidthTrailer"]
 
@@ -63,13 +64,15 @@ class FixedWidthTrailer:
 
     :param starts: the text that it begins with, and that no row begins with.
     :param count: start and width of the number of rows before it; it must be right, and proves the end.
-    :param sum: a column, with start and width of the sum of it. Blank cells add nothing; anything else must be a plain
-        number, such as ``-12.50``.
+    :param sum: a column, with start and width of the sum of it. Blank cells add nothing; anything else must be a
+        number.
+    :param quantity_format: how these numbers are written, or the name of a locale, as the mapper has it.
     """
 
     starts: str = field(validator=check_starts)
     count: tuple[int, int] | None = field(default=None, validator=_check_count)
     sum: tuple[str, int, int] | None = field(default=None, validator=_check_sum)
+    quantity_format: QuantityFormat = field(factory=QuantityFormat, converter=named_format, kw_only=True)
 
 
 @frozen

@@ -145,7 +145,12 @@ class FixedWidthReading:
         if trailer is not None:
             added = find(trailer.sum[0], headings) if trailer.sum else None
             # The cells of the line are put side by side for it.
-            known = Trailer(trailer.starts, 2 if trailer.count else None, (added, 3) if added else None)
+            known = Trailer(
+                trailer.starts,
+                2 if trailer.count else None,
+                (added, 3) if added else None,
+                quantity_format=trailer.quantity_format,
+            )
             self._ending = Ending(known, added)
             self._columns += (added,) if added and added not in self._wanted else ()
         self._cutter = _Cutter.of(self.decoder, self._codec, self._columns)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
 
 from attrs import Attribute, define, field, frozen, validators
@@ -12,14 +11,20 @@ from attrs import Attribute, define, field, frozen, validators
 from inventory_sources.errors import ConfigurationError, InputIncomplete, StructureInvalid
 from inventory_sources.formats._tally import Tally
 from inventory_sources.payload import Proof
+from inventory_sources.quantities import QuantityFormat, Refusal, read_quantity
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Ending", "Trailer", "check_starts"]
+__all__ = ["Ending", "Trailer", "check_starts", "named_format"]
 
-# At most as many digits as can be added up 10^11 times in a decimal of 38 digits.
-_NUMBER = r"-?[0-9]{1,18}(?:\.[0-9]{1,9})?"
+_BLANKS = " \t"
+_EXACT = Context(prec=60)
+
+
+def named_format(value: QuantityFormat | str) -> QuantityFormat:
+    """A quantity format, or the one of this name (an attrs converter)."""
+    return QuantityFormat.of(value) if isinstance(value, str) else value
 
 
 def check_starts(_instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -44,12 +49,14 @@ class Trailer:
     :param starts: the text that its first cell begins with, and that of no row.
     :param count: the cell that holds the number of rows before it, from 1 on; it must be right, and proves the end.
     :param sum: a column, by its heading, and the cell that holds the sum of it. Blank cells add nothing; anything else
-        must be a plain number, such as ``-12.50``.
+        must be a number.
+    :param quantity_format: how these numbers are written, or the name of a locale, as the mapper has it.
     """
 
     starts: str = field(validator=check_starts)
     count: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
     sum: tuple[str, int] | None = field(default=None, validator=_check_sum)
+    quantity_format: QuantityFormat = field(factory=QuantityFormat, converter=named_format, kw_only=True)
 
 
 @define
@@ -63,7 +70,7 @@ class Ending:
     trailer: Trailer
     column: str | None = None
     line: int | None = None
-    _count: int | None = None
+    _count: Decimal | None = None
     _sum: Decimal | None = None
     _added: Decimal = Decimal(0)
     _doubted: bool = False
@@ -72,7 +79,7 @@ class Ending:
         """Whether this is the record, which is then read.
 
         :param after_blanks: whether blank lines stand before it: they may have been rows, and only a count can tell.
-        :raises StructureInvalid: for a count or sum that is no plain number, and for a record after the last.
+        :raises StructureInvalid: for a count or sum that is no number, and for a record after the last.
         """
         self._refuse_more(line)
         trailer = self.trailer
@@ -80,10 +87,20 @@ class Ending:
             return False
         self.line, self._doubted = line, after_blanks and trailer.count is None
         if trailer.count is not None:
-            self._count = int(_plain(row, trailer.count, r"[0-9]{1,18}", f"line {line}: the count"))
+            self._count = self._number(row, trailer.count, "count")
         if trailer.sum is not None:
-            self._sum = Decimal(_plain(row, trailer.sum[1], _NUMBER, f"line {line}: the sum"))
+            self._sum = self._number(row, trailer.sum[1], "sum")
         return True
+
+    def _number(self, row: Sequence[str], place: int, what: str) -> Decimal:
+        text = row[place - 1].strip(_BLANKS) if place <= len(row) else ""
+        found = read_quantity(text, self.trailer.quantity_format)
+        if isinstance(found, Refusal) or (what == "count" and found % 1):
+            raise StructureInvalid(
+                f"line {self.line}: the {what}, {text!r}, is no number as declared",
+                guidance="Declare the place that holds it, and how numbers are written as quantity_format.",
+            )
+        return found
 
     def _refuse_more(self, line: int) -> None:
         if self.line is not None:
@@ -95,21 +112,25 @@ class Ending:
     def add(self, frame: pl.DataFrame, numbers: pl.Series) -> None:
         """Adds up the column of which the record holds the sum, if there is one.
 
-        :raises StructureInvalid: for a cell that is no plain number, with its line.
+        :raises StructureInvalid: for a cell that is no number in the declared format, with its line.
         """
-        import polars as pl
-
         if self.column is None:
             return
-        cells = frame[self.column].str.strip_chars(" \t")
-        wrong = (cells != "") & ~cells.str.contains(f"^(?:{_NUMBER})$")
-        if wrong.any():
-            number, text = numbers.filter(wrong)[0], cells.filter(wrong)[0]
+        cells = frame[self.column].str.strip_chars(_BLANKS)
+        refused: dict[str, Refusal] = {}
+        for text, times in cells.filter(cells != "").value_counts().iter_rows():
+            found = read_quantity(text, self.trailer.quantity_format)
+            if isinstance(found, Refusal):
+                refused[text] = found
+            else:
+                self._added = _EXACT.fma(found, times, self._added)
+        if refused:
+            at = cells.is_in(list(refused)).arg_max() or 0
             raise StructureInvalid(
-                f"line {number}: {text!r} is no plain number, so that the sum of the column cannot be checked",
-                guidance="Correct the cell where it is written, or do not declare the sum.",
+                f"line {numbers[at]}: {refused[cells[at]].message}, so that the sum of the column cannot be checked",
+                guidance="Declare the trailer's quantity_format as the mapper has it, correct the cell where it is "
+                "written, or do not declare the sum.",
             )
-        self._added += Decimal(cells.filter(cells != "").cast(pl.Decimal(38, 9)).sum() or 0)
 
     def finish(self, tally: Tally) -> None:
         """Compares what was declared with what came, when all of it was read.
@@ -122,7 +143,7 @@ class Ending:
             raise InputIncomplete(f"no record begins with {self.trailer.starts!r}, as the last one must")
         if self._doubted:
             tally.doubt_end()
-        tally.finish(self._count)
+        tally.finish(None if self._count is None else int(self._count))
         if self._sum is not None and self._sum != self._added:
             raise StructureInvalid(
                 f"line {self.line}: the sum is declared as {self._sum}, but the rows add up to "
@@ -131,13 +152,3 @@ class Ending:
             )
         if not self._doubted:
             tally.context.prove(Proof.TRAILER)
-
-
-def _plain(row: Sequence[str], place: int, pattern: str, what: str) -> str:
-    text = row[place - 1].strip(" \t") if place <= len(row) else ""
-    if not re.fullmatch(pattern, text):
-        raise StructureInvalid(
-            f"{what}, {text!r}, is no plain number",
-            guidance="Declare the place that holds it; digits can be read, with a point before decimals.",
-        )
-    return text
