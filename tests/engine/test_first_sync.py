@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from inventory_sources import Columns, Feed, JsonDecoder, SyncStatus
+from inventory_sources import Columns, CsvDecoder, Feed, JsonDecoder, SyncStatus
 from inventory_sources.batch import RejectionKind
 from inventory_sources.errors import ConfigurationError, SourceExists, SourceNotFound
 from inventory_sources.plan import Outcome
@@ -69,6 +69,17 @@ def test_check_counts_matching_rows(shop: Shop) -> None:
     report = shop.engine.check(shop.source())
     assert (report.ok, report.matched, report.rows) == (True, 2, 3)
     assert not shop.engine.sources()
+
+
+def test_check_finds_the_heading_row_below_titles_as_the_sync_does(shop: Shop) -> None:
+    shop.stock(A=1)
+    shop.feed("Lagerbestand;;\nStand;02.03.2026;\n;;\nsku;name;quantity\nA;Tasse;5\n")
+    source = shop.source(decoder=CsvDecoder(delimiter=";", heading_row="find"))
+    report = shop.engine.check(source)
+    assert (report.ok, report.headings, report.matched) == (True, ("sku", "name", "quantity"), 1)
+    shop.engine.add_source(source)
+    assert shop.engine.sync("erp").result is RunResult.COMPLETED
+    assert shop.engine.check(shop.source(decoder=CsvDecoder(delimiter=";"))).suggested_options == {"heading_row": 4}
 
 
 def test_each_rejected_row_is_listed_with_line_cells_and_reason(shop: Shop) -> None:

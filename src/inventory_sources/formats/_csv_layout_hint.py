@@ -6,6 +6,7 @@ For a person to read, never applied by itself.
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,17 +22,26 @@ if TYPE_CHECKING:
 __all__ = ["likely_heading", "likely_trailer", "looks_padded"]
 
 _LINES = 100
+_NUMBER = re.compile(r"[+-]?[0-9.,]+")
 _LAST_WORDS = ("total", "grand total", "summe", "gesamt", "trailer", "end of", "eof")
 
 
 def likely_heading(decoder: CsvDecoder, lines: Sequence[str]) -> int:
-    """The line of the first record that is as wide as most and has a name in every cell; 1 where there is none."""
+    """The line of the first record that is as wide as most and has a name in every cell; 1 where there is none.
+
+    A title is one cell, with empty ones behind it where a spreadsheet wrote the file. Where the heading row is declared
+    to be found, anything may stand above it.
+    """
     rows = list(likely_rows(decoder, lines[:_LINES]))
     widths = Counter(len(row) for _, row in rows if len(row) > 1)
-    if not widths or len(rows[0][1]) > 1:
+    if not widths or (decoder.heading_row != "find" and sum(map(bool, rows[0][1])) > 1):
         return 1
     usual, _ = widths.most_common(1)[0]
-    return next((line for line, row in rows if len(row) == usual and all(row) and len(set(row)) == usual), 1)
+    return next((line for line, row in rows if len(row) == usual == len(set(row)) and all(map(_is_name, row))), 1)
+
+
+def _is_name(cell: str) -> bool:
+    return bool(cell) and not _NUMBER.fullmatch(cell)
 
 
 def looks_padded(rows: Sequence[Sequence[str]]) -> bool:
