@@ -89,6 +89,7 @@ _STANDARD: dict[str, dict[str, str]] = {
     },
     "pager": {
         "link_header": "inventory_sources.rest:LinkHeader",
+        "one_page": "inventory_sources.rest:OnePage",
         "next_url": "inventory_sources.rest:NextUrl",
         "cursor": "inventory_sources.rest:Cursor",
         "graphql_cursor": "inventory_sources.rest:GraphQlCursor",

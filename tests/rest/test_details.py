@@ -7,7 +7,7 @@ import pytest
 from inventory_sources import Feed
 from inventory_sources.errors import AccessRefused, ConfigurationError, SourceMissing, StructureInvalid
 from inventory_sources.feed import AbsencePolicy
-from inventory_sources.rest import Details, RestConnector
+from inventory_sources.rest import Details, OnePage, RestConnector
 from inventory_sources.run import RunResult
 from inventory_sources.testing.servers import Request, Response, ScriptedHttpServer
 
@@ -41,7 +41,12 @@ def shop_of(levels: Response, **others: object):
 def test_each_record_gets_its_details_in_order(concurrency: int) -> None:
     with ScriptedHttpServer(shop_of(listed(*range(20)))) as server:
         connector = rest(
-            server, records="", details=Details(**DETAILS), concurrency=concurrency, keep=("sku", "available")
+            server,
+            records="",
+            pager=OnePage(),
+            details=Details(**DETAILS),
+            concurrency=concurrency,
+            keep=("sku", "available"),
         )
         records, context = fetched(connector)
         paths = [path_of(request) for request in server.requests]
@@ -92,7 +97,8 @@ def test_what_went_away_keeps_its_level_in_a_snapshot_that_zeroes_absent_ones() 
 
     with ScriptedHttpServer(script) as server:
         shop = Shop("S1", "S2")
-        shop.add(rest(server, records="", details=Details(**DETAILS)), Feed.snapshot(absent=AbsencePolicy.ZERO))
+        connector = rest(server, records="", pager=OnePage(), details=Details(**DETAILS))
+        shop.add(connector, Feed.snapshot(absent=AbsencePolicy.ZERO))
         shop.engine.sync("api")
         assert shop.quantities == {"S1": 10, "S2": 20}
         details["2"] = Response(status=404)

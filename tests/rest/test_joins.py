@@ -9,7 +9,7 @@ import pytest
 from inventory_sources import Secret
 from inventory_sources.errors import ConfigurationError, InputIncomplete, StructureInvalid
 from inventory_sources.payload import Proof
-from inventory_sources.rest import Bearer, Join, LinkHeader, PageNumber, RestConnector
+from inventory_sources.rest import Bearer, Join, LinkHeader, OnePage, PageNumber, RestConnector
 from inventory_sources.run import RunResult
 from inventory_sources.testing.servers import Framing, Request, Response, ScriptedHttpServer
 
@@ -46,7 +46,8 @@ def items(request: Request) -> Response:
 def test_each_record_gets_the_columns_of_its_partner_in_order() -> None:
     paths = {"/levels": answer(LEVELS), "/items": items}
     with ScriptedHttpServer(routes(paths)) as server:
-        records, context = fetched(rest(server, records="", joins=(Join(url="/items", **JOIN),)))
+        join = Join(url="/items", pager=OnePage(), **JOIN)
+        records, context = fetched(rest(server, records="", pager=OnePage(), joins=(join,)))
     assert [(row["sku"], row["location_id"], row["available"]) for row in records] == [
         ("00123", "1", "5"),
         ("B", "1", "0"),
@@ -80,7 +81,7 @@ def test_ids_are_asked_for_in_batches_each_once() -> None:
         for batch, asked in ((1, ["11", "12"]), (2, ["11,12"])):
             join = Join(url="/items?limit=9", ids_param="ids", batch=batch, **JOIN)
             before = len(server.requests)
-            records, context = fetched(rest(server, records="", joins=(join,)))
+            records, context = fetched(rest(server, records="", pager=OnePage(), joins=(join,)))
             assert [row["sku"] for row in records] == ["00123", "B", "00123"]
             sent = [query_of(request) for request in server.requests[before + 1 :]]
             assert sent == [{"limit": "9", "ids": ids} for ids in asked]
@@ -216,7 +217,8 @@ def test_a_second_list_that_only_the_close_of_the_connection_ends_proves_nothing
 
 def test_an_empty_list_needs_no_partner() -> None:
     with ScriptedHttpServer(routes({"/levels": answer([])})) as server:
-        records, context = fetched(rest(server, records="", joins=(Join(url="/items", **JOIN),)))
+        connector = rest(server, records="", pager=OnePage(), joins=(Join(url="/items", **JOIN),))
+        records, context = fetched(connector)
     assert (records, context.evidence.proves_end) == ([], True)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from inventory_sources import Feed, MemorySink
 from inventory_sources.errors import ConfigurationError, SinkUnavailable, SourceMissing, StructureInvalid
-from inventory_sources.rest import Call, Details, GraphQl, Join, PageNumber, Report, RestConnector, Watermark
+from inventory_sources.rest import Call, Details, GraphQl, Join, OnePage, PageNumber, Report, RestConnector, Watermark
 from inventory_sources.run import RunResult
 from inventory_sources.testing import ManualClock
 from inventory_sources.testing.servers import Request, Response, ScriptedHttpServer
@@ -165,7 +165,7 @@ def test_everything_is_fetched_every_so_often_after_an_edit_and_when_our_clock_w
 
 def test_only_a_fetch_of_everything_proves_anything() -> None:
     with ScriptedHttpServer([answer([row(START)])]) as server:
-        connector = rest(server, records="", watermark=CHANGES)
+        connector = rest(server, records="", pager=OnePage(), watermark=CHANGES)
         _, everything = fetched(connector, clock=ManualClock(START))
         _, changes = fetched(connector, clock=ManualClock(START), cursor=cursor(START, START))
     assert everything.evidence.proves_end

@@ -14,7 +14,7 @@ from inventory_sources.rest._manners import Budget, CostThrottle, Manners
 from inventory_sources.rest._nested import RestRows
 from inventory_sources.rest._oauth1 import OAuth1
 from inventory_sources.rest._oauth2 import ClientCredentials, RefreshToken
-from inventory_sources.rest._pagers import Cursor, GraphQlCursor, LinkHeader, NextUrl
+from inventory_sources.rest._pagers import Cursor, GraphQlCursor, LinkHeader, NextUrl, OnePage
 from inventory_sources.rest._pages import Declared, ListMoved, Page, Pager
 from inventory_sources.rest._posted import BodyKey, BodyKeySet, PostedQuery
 from inventory_sources.rest._report import Report
@@ -53,6 +53,7 @@ __all__ = [
     "NextUrl",
     "OAuth1",
     "Offset",
+    "OnePage",
     "Page",
     "PageNumber",
     "PageNumberMore",

@@ -100,7 +100,8 @@ class RestConnector:
         itself; ``None`` leaves each answer to the source's decoder.
     :param reshape: a JMESPath expression (extra ``jmespath``) that is applied to the document before that.
     :param keep: columns to keep; all unless given.
-    :param pager: leads from one page to the next; ``None`` for a list in one answer.
+    :param pager: leads from one page to the next; ``None`` reads one answer, which then may be a part of the list, so
+        that absent SKUs mean nothing: declare ``OnePage()`` where it is known to be all of it.
     :param key: where a record has what it is known by, which no two share: one that comes twice shows that the list
         moved while it was read.
     :param verify: reads the list twice, which must give the same keys: for pages that shift when the list changes.
@@ -343,9 +344,8 @@ class RestConnector:
         return kept
 
     def _evidence(self, listing: Listing[Any]) -> Evidence:
-        if self.pager is None:
-            return listing.last.evidence
-        if not listing.proven:
+        # The length of an answer proves its body, and not that there is no further page.
+        if self.pager is None or not listing.proven:
             return Evidence()
         counted = frozenset() if listing.declared is None else frozenset({Proof.COUNT})
         return Evidence(counted | {Proof.LAST_PAGE}, listing.declared)

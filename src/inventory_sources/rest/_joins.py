@@ -121,12 +121,13 @@ class _SecondList:
             max_records=self.further.max_records,
         )
         listing = walk.run(request)
-        proven = listing.proven if self.join.pager else listing.last.evidence.proves_end
-        return _Partners(dict(listing.taken), proven)
+        return _Partners(dict(listing.taken), self.join.pager is not None and listing.proven)
 
     def read_parts(self, ids: Sequence[str]) -> _Partners:
         """The partners of these ids, so many at a time."""
         found: dict[str, Cells] = {}
+        # All ids are asked for, and a record without a partner stays as one that cannot be read, unless it is dropped.
+        stays = self.join.missing == "damaged"
         proven = True
         for name in ids:
             if self.join.separator in name:
@@ -141,7 +142,7 @@ class _SecondList:
                     "read the whole list.",
                 )
             found.update(partners.found)
-            proven = proven and partners.proven
+            proven = proven and (stays or partners.proven)
         return _Partners(found, proven)
 
     def _ask(self, request: HttpRequest) -> tuple[HttpAnswer, Any]:

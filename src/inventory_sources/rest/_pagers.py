@@ -16,7 +16,7 @@ from inventory_sources.rest._auth import with_query
 from inventory_sources.rest._pages import ListMoved, Page, link_text, value_at
 from inventory_sources.rest._requests import onwards, with_body_value
 
-__all__ = ["Cursor", "GraphQlCursor", "LinkHeader", "NextUrl", "refuse_page"]
+__all__ = ["Cursor", "GraphQlCursor", "LinkHeader", "NextUrl", "OnePage", "refuse_page"]
 
 #: A link of RFC 8288, section 3, with its parameters.
 _LINK = re.compile(r'\s*<([^>]*)>((?:\s*;\s*[\w!#$&+.^`|~*-]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]+))?)*)\s*(?:,|$)')
@@ -52,6 +52,20 @@ def refuse_page(answer: HttpAnswer, document: Any) -> None:
             guidance="Declare a pager: LinkHeader() where the Link header, NextUrl('@odata.nextLink', optional=True) "
             "where the document names the next page.",
         )
+
+
+@frozen
+class OnePage:
+    """The list is one answer, whole, as the API's owner says: without that word, one answer may be a first page."""
+
+    def first(self, request: HttpRequest) -> HttpRequest:
+        """The request as it is."""
+        return request
+
+    def following(self, page: Page) -> HttpRequest | None:
+        """None; a page that names a next one is refused."""
+        refuse_page(page.answer, page.document)
+        return None
 
 
 @frozen(kw_only=True)

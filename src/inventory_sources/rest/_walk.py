@@ -104,13 +104,13 @@ class Walk(Generic[T]):
             while following is not None:
                 page = self._page(following, course, answers)
                 taken += self.take(*page)
+                if self.records is not None and not page[0].records:
+                    self._confirm(page[0])
                 following = None if self.pager is None else self.pager.following(page[0])
                 if course.number == 1:
                     first = page[0].answer
                     answers.expect(trait(self.pager, "ahead", page[0], ()) if following else ())
         last = page[0]
-        if self.records is not None and not last.records:
-            self._confirm(last)
         declared = course.finish()
         return Listing(taken, self._proves(course), course.seen, declared, first, last.answer), list(course.keys)
 
@@ -129,7 +129,7 @@ class Walk(Generic[T]):
         return () if self.records is None else self.records(page)
 
     def _confirm(self, page: Page) -> None:
-        """An empty page that ends a list must be empty when it is asked for again: one such mishap is half a shop."""
+        """An empty page must be empty when it is asked for again: one such mishap is half a shop."""
         answer, document = self.ask(page.request)
         if self._records(evolve(page, answer=answer, document=document, records=())):
             raise ListMoved(f"page {page.number} was empty once and then was not")
