@@ -11,7 +11,7 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from attrs import field, frozen
@@ -52,7 +52,9 @@ class WooCommerceSink(HttpStockSink):
     """
 
     batch = 100
-    traits = SinkTraits(SinkLevel.ABSOLUTE_SET, 0, locations=False, guarded_by="nothing; read right before it is set")
+    traits: ClassVar[SinkTraits] = SinkTraits(
+        SinkLevel.ABSOLUTE_SET, 0, locations=False, guarded_by="nothing; read right before it is set"
+    )
 
     key: Secret
     secret: Secret
