@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -71,6 +72,8 @@ def sftp_channel(server: SftpServer, wait: Callable[[], float], resolver: Resolv
     key = _private_key(server)
     allowed = networks(server.allow_private)
     with closing(dial(server.host, server.port, wait, allowed=allowed, resolver=resolver)) as connection:
+        # Requests are small: held back until the last one is acknowledged, they would leave the server idle.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         session = _Session(server, paramiko.Transport(connection, packetizer_class=_Listener), wait)
         with closing(session.transport):
             session.meet()
