@@ -82,7 +82,7 @@ class SftpServer:
     timeout: float = field(default=30.0, validator=_positive)
     allow_private: tuple[str, ...] = field(default=(), converter=_ranges)
     max_entries: int = field(default=100_000, validator=_positive)
-    prefetch: int = field(default=4 * 1024**2, validator=_positive)
+    prefetch: int = field(default=1024**2, validator=_positive)
 
     @property
     def shown(self) -> str:
