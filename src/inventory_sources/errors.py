@@ -38,6 +38,8 @@ Every error names a stable ``code``, the ``phase`` it belongs to, how a sync rec
     │   ├── IllegalTransition       the event does not apply to the state; nothing was changed
     │   ├── LeaseLost               another worker owns the source now
     │   └── ApprovalInvalid         nothing is held, or the digest is another one
+    ├── DeliveryRefused             a delivery to a source's endpoint is not taken
+    │   └── SignatureInvalid        its sender is not proven
     ├── NotifyError                 a notification could not be handed over
     └── SyncCancelled
 """
@@ -56,6 +58,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectFailed",
     "DecodeError",
+    "DeliveryRefused",
     "EncodingInvalid",
     "FetchError",
     "FetchTimeout",
@@ -78,6 +81,7 @@ __all__ = [
     "SchemaTooNew",
     "SecretNotFound",
     "ServerFailed",
+    "SignatureInvalid",
     "SinkError",
     "SinkSchemaInvalid",
     "SinkUnavailable",
@@ -98,6 +102,7 @@ class Phase(Enum):
     """Where in a sync an error belongs."""
 
     CONFIGURE = "configure"
+    RECEIVE = "receive"
     FETCH = "fetch"
     DECODE = "decode"
     MAP = "map"
@@ -450,6 +455,21 @@ class ApprovalInvalid(StateError):
 
     code = "approval_invalid"
     default_guidance = "Look at the plan that is held now and decide on that one."
+
+
+class DeliveryRefused(InventorySourcesError):
+    """A delivery to a source's endpoint is not taken; nothing of it was kept."""
+
+    code = "delivery_refused"
+    phase = Phase.RECEIVE
+    default_guidance = "The sender must mend the request; what it was answered says how."
+
+
+class SignatureInvalid(DeliveryRefused):
+    """A delivery does not prove who sent it: a missing, malformed, wrong, expired or repeated signature."""
+
+    code = "signature_invalid"
+    default_guidance = "Compare the secret and the scheme with the sender's settings, and both clocks."
 
 
 class NotifyError(InventorySourcesError):
