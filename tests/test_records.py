@@ -141,3 +141,9 @@ def test_rejections_of_a_mapper_of_one_s_own_are_taken_in() -> None:
     assert batch.mentioned.rows() == [("A", "W")]
     assert batch.unidentified == 1
     assert batch.frame.schema == batch_schema()
+
+
+def test_a_level_with_a_float_is_told_why_a_float_will_not_do() -> None:
+    (rejection,) = StockBatch.from_levels([StockLevel("A", 1.5)]).rejections.kept
+    assert rejection.message == "the quantity 1.5 cannot be taken: a float cannot hold a quantity exactly"
+    assert rejection.guidance == "Give a Decimal."

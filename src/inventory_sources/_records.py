@@ -25,7 +25,9 @@ __all__ = ["batch_from_levels", "batch_from_records"]
 # Longer numbers are damage; writing them out would cost seconds (and Python refuses above 4,300 digits).
 _LONGEST_NUMBER = 100
 _TOO_LARGE: int = 10**_LONGEST_NUMBER
-_GUIDANCE = "Give text, int, Decimal or None; a float has already lost digits."
+_GUIDANCE = "Pass text, int, Decimal or None."
+_FLOAT = "a float cannot hold a quantity exactly"
+_EXACT = "Pass text, int or Decimal."
 
 
 def batch_from_records(records: Iterable[Mapping[str, object]], origin: str, first: int) -> RawBatch:
@@ -34,7 +36,7 @@ def batch_from_records(records: Iterable[Mapping[str, object]], origin: str, fir
     numbers: list[int] = []
     damaged = RejectionLog()
     for number, record in enumerate(records, first):
-        row = _row(record)
+        row = _row(record, number)
         if isinstance(row, Refusal):
             damaged.add(RejectionKind.INVALID, 1, [_damaged(row, record, Place(origin, number, "record"))])
             continue
@@ -49,7 +51,7 @@ def batch_from_records(records: Iterable[Mapping[str, object]], origin: str, fir
     return RawBatch(origin, frame, pl.Series("number", numbers, dtype=pl.Int64), "record", damaged)
 
 
-def _row(record: object) -> dict[str, str | None] | Refusal:
+def _row(record: object, number: int) -> dict[str, str | None] | Refusal:
     if not isinstance(record, Mapping) or not record:
         found = "is empty" if isinstance(record, Mapping) else f"is of type {type(record).__name__}"
         return Refusal("record_type", f"the record {found}", "Yield mappings of heading to value.")
@@ -58,9 +60,16 @@ def _row(record: object) -> dict[str, str | None] | Refusal:
         try:
             row[_key(key)] = None if value is None else _text(value)
         except (TypeError, ValueError):
-            message = f"the value of {_shown(key)} is of type {type(value).__name__}, or too long a number"
-            return Refusal("cell_type", message, _GUIDANCE)
+            return _unfit_cell(f"record {number}, field {_shown(key)}", value)
     return row
+
+
+def _unfit_cell(where: str, value: object) -> Refusal:
+    if isinstance(value, float):
+        return Refusal("cell_type", f"{where}: {_FLOAT}", _EXACT)
+    return Refusal(
+        "cell_type", f"{where}: the value is of type {type(value).__name__}, or too long a number", _GUIDANCE
+    )
 
 
 def _key(key: object) -> str:
@@ -160,6 +169,8 @@ def _is_text(value: object) -> bool:
 
 
 def _quantity_unfit(quantity: object) -> Refusal | None:
+    if isinstance(quantity, float):
+        return Refusal("quantity_unreadable", f"the quantity {quantity} cannot be taken: {_FLOAT}", "Give a Decimal.")
     if not isinstance(quantity, Decimal) or not quantity.is_finite():
         return Refusal(
             "quantity_unreadable", f"the quantity {_shown(quantity)} is no finite Decimal", "Give a Decimal."

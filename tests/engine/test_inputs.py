@@ -154,3 +154,34 @@ def test_a_fetch_that_never_comes_back_does_not_keep_its_source_for_ever(
         shop.engine.sync("erp")
     assert shop.levels == {"A": 6}
     assert [run.result for run in shop.engine.history("erp")] == [RunResult.COMPLETED, RunResult.LOST]
+
+
+def test_floats_are_named_with_record_and_field_and_not_taken_for_missing_columns(shop: Shop) -> None:
+    shop.stock(A=1, B=1)
+    shop.engine.add_source(shop.source(Yielding({"sku": "A", "quantity": 5.0}, {"sku": "B", "quantity": 0.5})))
+    failure = shop.engine.sync("erp").failure
+    assert failure is not None
+    assert failure.code == "structure_invalid"
+    assert failure.message.endswith("record 1, field 'quantity': a float cannot hold a quantity exactly")
+    assert failure.guidance == "Pass text, int or Decimal."
+
+
+def test_one_float_is_listed_and_the_other_records_are_used(shop: Shop) -> None:
+    shop.stock(A=1, B=1)
+    records = [{"sku": "B", "quantity": 4}, {"sku": "A", "quantity": 5.0}]
+    shop.engine.add_source(shop.source(Yielding(*records)))
+    run = shop.engine.sync("erp")
+    assert shop.levels == {"A": 1, "B": 4}
+    (stored,) = shop.engine.rejections(run)
+    assert stored.rejection.message == "record 2, field 'quantity': a float cannot hold a quantity exactly"
+    assert stored.rejection.guidance == "Pass text, int or Decimal."
+
+
+def test_a_float_alone_in_the_last_ten_thousand_records_is_one_invalid_row(shop: Shop) -> None:
+    shop.stock(A=1, B=1)
+    records = [{"sku": f"S{number}", "quantity": 1} for number in range(9_999)]
+    connector = Yielding({"sku": "A", "quantity": 5}, *records, {"sku": "B", "quantity": 2.0})
+    shop.engine.add_source(shop.source(connector))
+    run = shop.engine.sync("erp")
+    assert shop.levels == {"A": 5, "B": 1}
+    assert (run.counts.rows, run.counts.mapped, run.counts.invalid) == (10_001, 1, 1)

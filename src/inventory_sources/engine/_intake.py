@@ -22,6 +22,7 @@ from inventory_sources.errors import (
     Phase,
     Recovery,
     SourceMissing,
+    StructureInvalid,
 )
 from inventory_sources.mappers import concat_batches, resolve_duplicates
 from inventory_sources.payload import Evidence, Payload
@@ -189,9 +190,13 @@ class _Reader:
             raw = RawBatch.from_records(
                 islice(records, first, first + _RECORDS), origin, first=self.records + first + 1
             )
-            with foreign_errors(MappingError, "mapper", self.source.mapper):
+            if raw.frame.height:
                 self._select(raw.frame.columns)
-            self._map(raw, part)
+                self._map(raw, part)
+            elif raw.damaged.total == len(records):
+                raise _none_readable(raw)
+            else:  # which is not a matter of headings
+                self._keep(_collect((), raw, part), raw, part)
         self.records += len(records)
         self.evidence.append(self.context.evidence)
         self.times.append(None)
@@ -202,14 +207,22 @@ class _Reader:
 
     def _map(self, raw: RawBatch, part: int) -> None:
         self.context.checkpoint()
-        self.origins[part] = (raw.origin, raw.unit)
-        self.rows += raw.rows
         self.cells.add(part, raw)
-        self.request.progress("decode", "rows", self.rows)
         mapping = MapContext(self.now, part, overrides=self.request.overrides)
         with foreign_errors(MappingError, "mapper", self.source.mapper):
             mapped = self.source.mapper.map(raw, mapping)
-            self.batches.append(mapped if isinstance(mapped, StockBatch) else _collect(mapped, raw, part))
+            self._keep(mapped if isinstance(mapped, StockBatch) else _collect(mapped, raw, part), raw, part)
+
+    def _keep(self, batch: StockBatch, raw: RawBatch, part: int) -> None:
+        self.origins[part] = (raw.origin, raw.unit)
+        self.rows += raw.rows
+        self.request.progress("decode", "rows", self.rows)
+        self.batches.append(batch)
+
+
+def _none_readable(raw: RawBatch) -> StructureInvalid:
+    first = raw.damaged.kept[0]
+    return StructureInvalid(f"none of the records can be read; the first: {first.message}", guidance=first.guidance)
 
 
 def _collect(mapped: Iterable[Any], raw: RawBatch, part: int) -> StockBatch:
