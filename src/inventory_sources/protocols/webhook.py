@@ -1,8 +1,8 @@
 """Receiver: what a connector adds to be pushed to, and the words of a delivery.
 
 A host hands each request to its endpoint to :meth:`inventory_sources.SyncEngine.receive` as a :class:`Delivery` and
-sends back the :class:`Answer`. The engine asks the source's receiver whether the sender is who it says; only then is the
-delivery kept in the inbox, and only once it is kept is the answer a 2xx.
+sends back the :class:`Answer`. The engine asks the source's receiver whether the sender is who it says; only then is
+the delivery kept in the inbox, and only once it is kept is the answer a 2xx.
 """
 
 from __future__ import annotations
