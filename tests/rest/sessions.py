@@ -9,19 +9,19 @@ from pathlib import Path
 
 from inventory_sources._http import Dialling, HttpClient, HttpLimits, HttpRequest, patience
 from inventory_sources.protocols.clock import Clock
-from inventory_sources.rest import Auth, RestSession
+from inventory_sources.rest import Auth, Manners, RestSession
 from inventory_sources.testing import ManualClock, fetch_context
 from inventory_sources.testing.servers import Request, Response, ScriptedHttpServer
 
 
 @contextmanager
 def session(auth: Auth | None = None, clock: Clock | None = None, *, limits: HttpLimits | None = None) -> Iterator:
-    """A session of one fetch that may reach the loopback; nothing of it is spooled."""
+    """A session of one fetch that may reach the loopback and tries once; nothing of it is spooled."""
     context = fetch_context(Path("/nonexistent"), clock=clock or ManualClock())
     limits = limits or HttpLimits()
     dialling = Dialling(allow_private=("127.0.0.0/8",))
     with HttpClient(limits, patience(limits, context.clock, context), dialling) as client:
-        yield RestSession(client, context, auth)
+        yield RestSession(client, context, auth, Manners(tries=1))
 
 
 def asked(auth: Auth, url: str = "stock", script=None, **parts) -> Request:

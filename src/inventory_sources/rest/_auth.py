@@ -39,7 +39,7 @@ class Auth(Protocol):
         """Whether a signed request shows a secret to whoever can read it, so that it must be sent over ``https``."""
 
     def sign(self, request: HttpRequest, session: RestSession) -> HttpRequest:
-        """The request with what shows who asks; may send requests of its own by ``session.plain``.
+        """The request with what shows who asks; may send requests of its own by ``session.credentials``.
 
         :raises FetchError: when a token cannot be had.
         """

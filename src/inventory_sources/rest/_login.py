@@ -82,8 +82,7 @@ class LoginToken(TokenAuth):
         return "Cookie" if self.cookies else self.header
 
     def _ask(self, session: RestSession) -> Token:
-        answer = session.client.send(self._request())
-        document = judged(answer, session)
+        answer, document = session.credentials(self._request(), lambda answer: (answer, judged(answer, session)))
         if self.granted:
             self._at(document, self.granted, answer.origin)
         if self.cookies:

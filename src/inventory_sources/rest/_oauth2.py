@@ -48,7 +48,7 @@ class _OAuth2(TokenAuth):
         return self.header
 
     def _answer(self, grant: Mapping[str, str], session: RestSession) -> Mapping[str, Any]:
-        return judged(session.client.send(self._request(grant)), session)
+        return session.credentials(self._request(grant), lambda answer: judged(answer, session))
 
     def _token(self, document: Mapping[str, Any]) -> Token:
         """The token of an answer (RFC 6749, section 5.1)."""

@@ -45,8 +45,8 @@ class Pace:
     _due: float = field(default=float("-inf"), init=False)
     _held: float = field(default=float("-inf"), init=False)
 
-    def turn(self) -> None:
-        """Waits until a request may be sent.
+    def turn(self) -> bool:
+        """Waits until a request may be sent; whether there was anything to wait for.
 
         :raises RateLimited: when the server asked for a longer pause than the manners or the deadline allow.
         :raises FetchTimeout: when the rate lets no more requests through before the deadline.
@@ -55,13 +55,16 @@ class Pace:
         if wait > 0 and wait >= self.left():
             raise FetchTimeout("the declared rate lets no more requests through before the deadline")
         self.rest(wait)
+        paused = wait > 0
         waited = self.clock.monotonic()
         while (held := self._held) > waited:
             wait = held - self.clock.monotonic()
             if wait > self.manners.max_pause or wait >= self.left():
                 raise RateLimited("the server's budget is used up", retry_after=timedelta(seconds=wait))
             self.rest(wait)
+            paused = True
             waited = held
+        return paused
 
     def hold(self, seconds: float) -> None:
         """No request is sent for so long."""

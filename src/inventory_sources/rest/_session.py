@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from inventory_sources import _json
 from inventory_sources._http import HttpAnswer, HttpClient, HttpRequest, Incoming, refusal
@@ -63,35 +63,37 @@ class RestSession:
         :param also: statuses that are an answer, too, such as 202 for a job that was begun.
         :raises FetchError: when it cannot be had, or its status is none of 200, 203, 204 and ``also``.
         """
-        return self._tried(request, self._read, self.auth, also)
+        return self._tried(request, lambda signed: self._once(signed, self._read, also), self.auth)
 
-    def plain(self, request: HttpRequest) -> HttpAnswer:
-        """As :meth:`send`, but not signed: for the endpoints that give tokens."""
-        return self._tried(request, self._read)
+    def credentials(self, request: HttpRequest, judge: Callable[[HttpAnswer], T]) -> T:
+        """What an endpoint gives that tells who asks: not signed, and within the manners like any other request.
 
-    def download(self, request: HttpRequest, *, signed: bool = True) -> tuple[HttpAnswer, Payload]:
+        It is sent again as one that only asks: what voids a credential is asked for with the same one at the next
+        sync anyway.
+
+        :param judge: what to make of an answer, whatever its status.
+        :raises FetchError: when there is none, or ``judge`` finds it to be of no use.
+        """
+        return self._tried(evolve(request, repeatable=True), lambda plain: self._judged(plain, judge))
+
+    def download(
+        self, request: HttpRequest, *, signed: bool = True, also: frozenset[int] = frozenset()
+    ) -> tuple[HttpAnswer, Payload]:
         """The answer to a request, without its body, and the body in the run's spool.
 
         :param signed: ``False`` for another origin, where no credentials may go.
+        :param also: statuses that are an answer, too, such as 304 to a request with a condition.
         :raises FetchError: as :meth:`send` does.
         """
-        return self._tried(request, self._spooled, self.auth if signed else None)
+        return self._tried(request, lambda ready: self._once(ready, self._spooled, also), self.auth if signed else None)
 
-    def _tried(
-        self,
-        request: HttpRequest,
-        take: Callable[[Incoming], T],
-        auth: Auth | None = None,
-        also: frozenset[int] = frozenset(),
-    ) -> T:
+    def _tried(self, request: HttpRequest, send: Callable[[HttpRequest], T], auth: Auth | None = None) -> T:
         tried, renewed = 0, False
         while True:
-            self.pace.turn()
-            # Each try is signed anew: a server takes a nonce once.
-            signed = auth.sign(request, self) if auth else request
+            signed = self._in_turn(request, auth)
             tried += 1
             try:
-                return self._once(signed, take, also)
+                return send(signed)
             except AccessRefused:
                 if auth is None or renewed or not auth.renew(signed, self):
                     raise
@@ -100,15 +102,36 @@ class RestSession:
                 if not (request.may_repeat and tried < self.manners.tries and self._paused(error, tried)):
                     raise
 
-    def _once(self, request: HttpRequest, take: Callable[[Incoming], T], also: frozenset[int]) -> T:
+    def _in_turn(self, request: HttpRequest, auth: Auth | None) -> HttpRequest:
+        """The signed request, once it may be sent; each try is signed anew: a server takes a nonce once."""
+        if auth is None:
+            self.pace.turn()
+            return request
+        # Before the turn: to sign may take a request for a token, which has a turn of its own.
+        signed = auth.sign(request, self)
+        # A token or a time that is signed may be over after a wait.
+        return auth.sign(request, self) if self.pace.turn() else signed
+
+    def _once(self, request: HttpRequest, take: Callable[[Incoming], T], also: frozenset[int] = frozenset()) -> T:
         with self.client.open(request) as incoming:
-            now = self.context.clock.now()
-            if self.manners.budget:
-                self.pace.hold(self.manners.budget.pause(incoming.headers, now))
-            refused = refusal(incoming.status, self.manners.told(incoming.headers), incoming.origin, now)
+            refused = self._refusal(incoming)
             if refused is None or incoming.status in also:
                 return take(incoming)
         # Outside of the with: the connection of a request that was refused is as good as any.
+        raise refused
+
+    def _refusal(self, incoming: Incoming) -> FetchError | None:
+        now = self.context.clock.now()
+        if self.manners.budget:
+            self.pace.hold(self.manners.budget.pause(incoming.headers, now))
+        return refusal(incoming.status, self.manners.told(incoming.headers), incoming.origin, now)
+
+    def _judged(self, request: HttpRequest, judge: Callable[[HttpAnswer], T]) -> T:
+        with self.client.open(request) as incoming:
+            refused = self._refusal(incoming)
+            # Its body is of no use then, and may be anything.
+            if refused is None or refused.status not in _PASSING_STATUSES:
+                return judge(self.client.read(incoming))
         raise refused
 
     def _paused(self, error: FetchError, tried: int) -> bool:

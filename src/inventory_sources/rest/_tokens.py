@@ -73,7 +73,7 @@ class TokenCell:
     def get(self, session: RestSession, ask: Callable[[RestSession], Token]) -> Token:
         """The token, asked for where there is none that lasts; who waits meanwhile gets the same or the same error."""
         failures = self._failures
-        if not self._lock.acquire(timeout=session.context.remaining()):
+        if not self._lock.acquire(timeout=session.client.left()):
             raise FetchTimeout("the token that another request asks for did not arrive in time")
         try:
             if self._token and session.context.clock.monotonic() < self._until:
@@ -169,7 +169,8 @@ def judged(answer: HttpAnswer, session: RestSession) -> Mapping[str, Any]:
         raise AccessRefused(f"{answer.origin} gives no token: {code}", guidance=_GUIDANCE.get(code))
     if code in _PASSING:
         raise ServerFailed(f"{answer.origin} gives no token: {code}")
-    refused = refusal(answer.status, answer.headers, answer.origin, session.context.clock.now())
+    headers = session.manners.told(answer.headers)
+    refused = refusal(answer.status, headers, answer.origin, session.context.clock.now())
     if refused:
         raise refused
     if document is None:
