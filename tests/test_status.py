@@ -18,6 +18,7 @@ from inventory_sources.run import Failure, Trigger
 from inventory_sources.status import (
     AppliedInput,
     Approve,
+    Aside,
     Cancel,
     Claim,
     Edit,
@@ -796,6 +797,95 @@ def test_a_pause_lets_the_running_sync_end_and_its_dead_worker_be_noticed() -> N
 # -- walks at random -----------------------------------------------------------------------------------------------
 
 
+# -- deliveries ----------------------------------------------------------------------------------------------------
+
+UNREADABLE = Failure("structure_invalid", Phase.DECODE, "delivery 7 is no JSON", "mend it", NOON)
+
+
+def test_what_could_not_be_read_is_tried_again_while_the_source_takes_pushes() -> None:
+    source = Source(BY_HAND)
+    state = source.succeed(aside=Aside(UNREADABLE, NOON + 5 * MINUTE))
+    assert (state.status, state.reason) == (SyncStatus.PENDING, Reason.SET_ASIDE)
+    assert (state.next_run_at, state.next_trigger) == (NOON + 5 * MINUTE, Trigger.WEBHOOK)
+    assert (state.last_failure, state.last_success_at) == (UNREADABLE, NOON)
+    assert state.takes_pushes
+    assert source.told == []
+
+
+def test_the_schedule_comes_first_where_it_is_earlier_than_the_next_attempt() -> None:
+    source = Source(HOURLY)
+    state = source.succeed(aside=Aside(UNREADABLE, ONE_O_CLOCK + MINUTE))
+    assert (state.next_run_at, state.next_trigger) == (ONE_O_CLOCK, Trigger.SCHEDULED)
+
+
+def test_parked_deliveries_are_one_incident_until_none_is_left() -> None:
+    source = Source(BY_HAND)
+    state = source.succeed(aside=Aside(UNREADABLE, None))
+    assert (state.status, state.reason, state.failures) == (SyncStatus.ERROR, Reason.PARKED, 0)
+    assert state.takes_pushes
+    source.succeed(Trigger.WEBHOOK, aside=Aside(UNREADABLE, None))
+    source.succeed(Trigger.WEBHOOK, aside=Aside(UNREADABLE, NOON + MINUTE))
+    assert source.told == [(NoticeKind.FAILED, "run1")]
+    assert source.succeed(Trigger.WEBHOOK).status is SyncStatus.COMPLETED
+    assert source.told == [(NoticeKind.FAILED, "run1"), (NoticeKind.RESOLVED, "run1")]
+
+
+def test_a_failure_beside_parked_deliveries_climbs_its_own_ladder() -> None:
+    source = Source(BY_HAND)
+    source.succeed(aside=Aside(UNREADABLE, None))
+    state = source.fail()
+    assert (state.status, state.reason) == (SyncStatus.PENDING, Reason.RETRY)
+    assert not state.takes_pushes
+
+
+def test_a_run_in_which_nothing_could_be_read_is_no_success() -> None:
+    source = Source(BY_HAND)
+    state = source.succeed(aside=Aside(UNREADABLE, NOON + MINUTE, nothing_read=True))
+    assert state.last_success_at is None
+
+
+def test_nothing_new_shows_what_is_parked_until_it_is_clear() -> None:
+    source = Source(BY_HAND)
+    source.succeed(aside=Aside(UNREADABLE, None))
+    source.claim(Trigger.MANUAL)
+    state = source.owned(Rest, aside=Aside(UNREADABLE, None, nothing_read=True))
+    assert (state.status, state.reason) == (SyncStatus.ERROR, Reason.PARKED)
+    source.claim(Trigger.MANUAL)
+    assert source.owned(Rest, clear=True).status is SyncStatus.COMPLETED
+    assert source.told == [(NoticeKind.FAILED, "run1"), (NoticeKind.RESOLVED, "run1")]
+
+
+def test_an_overtaken_plan_is_resolved_before_deliveries_are_told_of() -> None:
+    source = Source(BY_HAND)
+    source.hold()
+    source.succeed(aside=Aside(UNREADABLE, None))
+    kinds = [kind for kind, _ in source.told]
+    assert kinds == [NoticeKind.HELD, NoticeKind.RESOLVED, NoticeKind.FAILED]
+
+
+def test_an_edit_leaves_deliveries_waiting_for_their_attempt_or_their_person() -> None:
+    source = Source(BY_HAND)
+    source.succeed(aside=Aside(UNREADABLE, NOON + 5 * MINUTE))
+    assert source.happens(Edit(2)).next_run_at == NOON + 5 * MINUTE
+    source.succeed(aside=Aside(UNREADABLE, None))
+    assert source.happens(Edit(3)).reason is Reason.PARKED
+
+
+@pytest.mark.parametrize("recovery", [Recovery.RETRY, Recovery.WAIT, Recovery.BLOCK])
+def test_a_source_that_waits_for_its_retry_or_an_edit_gathers_pushes(recovery: Recovery) -> None:
+    source = Source(BY_HAND)
+    assert source.state.takes_pushes
+    assert not source.claim().takes_pushes
+    assert not source.owned(Fail, failure=FAILURE, recovery=recovery).takes_pushes
+
+
+def test_a_paused_source_gathers_pushes_and_one_in_error_is_tried_by_them() -> None:
+    source = Source(Rules("erp", Frequency.manual(), RetryPolicy(delays=())))
+    assert source.fail().takes_pushes
+    assert not source.happens(Pause()).takes_pushes
+    assert source.happens(Resume()).takes_pushes
+
+
 class Walk(RuleBasedStateMachine):
     """Every event in any order; the promises hold after each."""
 
@@ -826,6 +916,11 @@ class Walk(RuleBasedStateMachine):
             [
                 (Succeed, {}),
                 (Succeed, {"baseline_rows": 5}),
+                (Succeed, {"aside": Aside(FAILURE, NOON + MINUTE)}),
+                (Succeed, {"aside": Aside(FAILURE, None)}),
+                (Rest, {}),
+                (Rest, {"clear": True}),
+                (Rest, {"aside": Aside(FAILURE, None, nothing_read=True)}),
                 (Cancel, {}),
                 (Release, {}),
                 (Renew, {"lease": LEASE}),
@@ -899,7 +994,7 @@ class Walk(RuleBasedStateMachine):
     @invariant()
     def a_retry_that_waits_is_never_forgotten(self) -> None:
         state = self.source.state
-        if state.reason in (Reason.RETRY, Reason.WAITING, Reason.REQUESTED):
+        if state.reason in (Reason.RETRY, Reason.WAITING, Reason.REQUESTED, Reason.SET_ASIDE):
             assert state.next_run_at is not None
 
 

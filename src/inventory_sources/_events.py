@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from attrs import frozen
 
@@ -58,6 +58,20 @@ class Renew(OwnedEvent):
 
 
 @frozen
+class Aside:
+    """Deliveries that could not be read, beside those that could.
+
+    :param failure: of one of them.
+    :param until: when they are tried again; ``None`` once some of them wait for a person.
+    :param nothing_read: whether there was nothing else in the run.
+    """
+
+    failure: Failure
+    until: datetime | None
+    nothing_read: bool = False
+
+
+@frozen
 class Succeed(OwnedEvent):
     """The sync is applied, or its input was applied before.
 
@@ -65,6 +79,7 @@ class Succeed(OwnedEvent):
     :param cursor: of a connector that keeps one; likewise ``memo``.
     :param applied: what was applied, unless it was before.
     :param more: there is more to fetch already.
+    :param aside: what of it could not be read.
     """
 
     baseline_rows: int | None = None
@@ -73,14 +88,21 @@ class Succeed(OwnedEvent):
     memo: str | None = None
     applied: AppliedInput | None = None
     more: bool = False
+    aside: Aside | None = None
 
 
 @frozen
 class Rest(OwnedEvent):
-    """There was nothing new to fetch."""
+    """There was nothing new to fetch.
+
+    :param aside: what came before and could not be read.
+    :param clear: whether nothing that could not be used is left, so that there is nothing to wait for.
+    """
 
     cursor: str | None = None
     memo: str | None = None
+    aside: Aside | None = None
+    clear: bool = False
 
 
 @frozen

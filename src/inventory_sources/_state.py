@@ -36,6 +36,11 @@ class Reason(Enum):
     BLOCKED = "blocked"
     HELD = "held"
     REJECTED = "rejected"
+    SET_ASIDE = "set_aside"
+    PARKED = "parked"
+
+
+_CLOSED_TO_PUSHES = frozenset({Reason.RETRY, Reason.WAITING, Reason.BLOCKED})
 
 
 @frozen
@@ -56,10 +61,13 @@ class AppliedInput:
 
     :param at: when that run began, on the store's clock.
     :param digest: of the input and of when it was observed; ``None`` where the same input is worth another look.
+    :param rereads: so many runs in a row, this one included, left their input to be fetched again, because the sink did
+        not take all of it.
     """
 
     at: datetime
     digest: str | None = None
+    rereads: int = 0
 
 
 @frozen
@@ -131,6 +139,11 @@ class SourceState:
     def is_due(self, now: datetime) -> bool:
         """Whether a worker may claim it now."""
         return self.wake_at is not None and self.wake_at <= now
+
+    @property
+    def takes_pushes(self) -> bool:
+        """Whether a delivery may start a run now; a source that waits for its retry or for an edit gathers them."""
+        return not self.paused and self.status is not SyncStatus.SYNCING and self.reason not in _CLOSED_TO_PUSHES
 
     def owned_by(self, run_id: str, epoch: int) -> bool:
         """Whether this run still owns the source."""

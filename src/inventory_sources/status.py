@@ -16,6 +16,7 @@ from attrs import evolve, frozen
 
 from inventory_sources._events import (
     Approve,
+    Aside,
     Cancel,
     Claim,
     Edit,
@@ -43,6 +44,7 @@ from inventory_sources.run import Failure, Trigger
 __all__ = [
     "AppliedInput",
     "Approve",
+    "Aside",
     "Cancel",
     "Claim",
     "Edit",
@@ -170,15 +172,31 @@ def _succeed(state: SourceState, event: Succeed, rules: Rules, now: datetime) ->
         baseline_matched=state.baseline_matched if event.baseline_rows is None else event.baseline_matched,
         applied=event.applied or state.applied,
     )
-    return _resolve(done)
+    return _set_aside(state, done, event.aside, rules)
 
 
 def _rest(state: SourceState, event: Rest, rules: Rules, now: datetime) -> Transition:
     if _waits_for_a_person(state):
         return Transition(_idle(_noted(state, event), SyncStatus.ERROR, Reason.HELD, rules.tick(now)))
-    if state.incident is not None and state.last_failure is not None and state.last_failure.of_the_input:
+    told = event.aside is not None or event.clear
+    if not told and state.incident and state.last_failure is not None and state.last_failure.of_the_input:
         return Transition(_idle(_noted(state, event), SyncStatus.ERROR, Reason.FAILED, rules.tick(now)))
-    return _resolve(_done(state, event, rules.tick(now), now))
+    return _set_aside(state, _done(state, event, rules.tick(now), now), event.aside, rules)
+
+
+def _set_aside(before: SourceState, done: SourceState, aside: Aside | None, rules: Rules) -> Transition:
+    """What could be read is done; the rest is tried again, or waits for a person as one incident."""
+    if aside is None:
+        return _resolve(done)
+    success = before.last_success_at if aside.nothing_read else done.last_success_at
+    done = evolve(done, last_failure=aside.failure, last_success_at=success)
+    over = _resolve(done) if done.incident is not None and done.incident.held else Transition(done)
+    tick, until = done.next_run_at, aside.until
+    if until is None:
+        parked = _error(evolve(over.state, run_id=before.run_id), Reason.PARKED, tick, rules)
+        return Transition(evolve(parked.state, failures=0), (*over.notices, *parked.notices))
+    trigger, due = (Trigger.WEBHOOK, until) if tick is None or until < tick else (Trigger.SCHEDULED, tick)
+    return evolve(over, state=_idle(over.state, SyncStatus.PENDING, Reason.SET_ASIDE, due, trigger))
 
 
 def _done(state: SourceState, event: Succeed | Rest, next_run_at: datetime | None, now: datetime) -> SourceState:
@@ -345,8 +363,10 @@ def _edit(state: SourceState, event: Edit, rules: Rules, now: datetime) -> Trans
 def _edited(state: SourceState, rules: Rules, now: datetime) -> SourceState:
     if state.status is SyncStatus.COMPLETED:
         return _idle(state, SyncStatus.COMPLETED, Reason.DONE, rules.tick(now))
-    if state.reason is Reason.REQUESTED:
+    if state.reason in (Reason.REQUESTED, Reason.SET_ASIDE):
         return state
+    if state.reason is Reason.PARKED:
+        return evolve(state, next_run_at=rules.tick(now))
     return _idle(state, SyncStatus.PENDING, Reason.EDITED, rules.tick(now))
 
 
