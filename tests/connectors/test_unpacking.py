@@ -22,8 +22,8 @@ import pytest
 from backports import zstd
 
 from inventory_sources import Columns, CsvDecoder, Feed, MemorySink, MemoryStateStore, Source, SyncEngine
+from inventory_sources._unpacking import unpacked
 from inventory_sources.connectors import FileConnector, FtpConnector, FtpServer, HttpConnector, Unpack
-from inventory_sources.connectors._unpacking import unpacked
 from inventory_sources.errors import (
     ConfigurationError,
     InputIncomplete,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from inventory_sources._unpacking import Compression, Unpack
 from inventory_sources.connectors._copying import FileTime
 from inventory_sources.connectors._file import FileConnector
 from inventory_sources.connectors._ftp_server import FtpSecurity, FtpServer
 from inventory_sources.connectors._http import HttpConnector, HttpRequest, HttpResponse, HttpTime
-from inventory_sources.connectors._packing import Compression
 from inventory_sources.connectors._pick_up import PickUp
 from inventory_sources.connectors._remote import FtpConnector, SftpConnector
 from inventory_sources.connectors._sftp import SftpServer
-from inventory_sources.connectors._unpacking import Unpack
 
 __all__ = [
     "Compression",

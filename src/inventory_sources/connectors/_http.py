@@ -24,8 +24,8 @@ from inventory_sources._http import (
     shown_url,
     unchanged,
 )
+from inventory_sources._unpacking import Unpack, unpacked, unpacked_head
 from inventory_sources._url import WebAddress
-from inventory_sources.connectors._unpacking import Unpack, unpacked, unpacked_head
 from inventory_sources.errors import ConfigurationError, FetchError, Recovery
 from inventory_sources.netguard import networks, system_resolver
 from inventory_sources.payload import Payload

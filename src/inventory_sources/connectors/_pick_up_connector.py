@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
 
+from inventory_sources._unpacking import Unpack, unpacked, unpacked_head
 from inventory_sources.connectors._afterwards import TakenFile, put_away, warn_of_folders
 from inventory_sources.connectors._copying import FileTime, file_time, head_of
 from inventory_sources.connectors._inbox import FileOnServer, Inbox
 from inventory_sources.connectors._pick_up import PickUp
 from inventory_sources.connectors._resuming import ResumingFiles
 from inventory_sources.connectors._taking import Taking
-from inventory_sources.connectors._unpacking import Unpack, unpacked, unpacked_head
 from inventory_sources.errors import ConfigurationError
 
 if TYPE_CHECKING:

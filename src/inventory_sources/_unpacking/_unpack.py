@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attrs import Attribute, evolve, field, frozen
 
+from inventory_sources._unpacking._packing import Compression, archive_kind, check_packing
+from inventory_sources._unpacking._streams import Streams
 from inventory_sources._zip import ZipArchive, find_directory, shown_name
-from inventory_sources.connectors._packed_streams import Streams
-from inventory_sources.connectors._packing import Compression, archive_kind, check_packing
 from inventory_sources.errors import ConfigurationError, InputIncomplete, StructureInvalid, Truncated
 from inventory_sources.payload import Payload, Proof
 from inventory_sources.protocols.connector import Head
@@ -25,7 +25,7 @@ from inventory_sources.spool import Spooled, read_head, spool
 if TYPE_CHECKING:
     from inventory_sources.protocols.connector import FetchContext
 
-__all__ = ["Compression", "Unpack", "unpacked", "unpacked_head"]
+__all__ = ["Unpack", "unpacked", "unpacked_head"]
 
 _CHUNK_BYTES = 64 * 1024
 _SHOWN_NAMES = 5

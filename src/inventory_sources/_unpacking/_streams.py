@@ -10,7 +10,7 @@ from typing import Protocol
 
 from attrs import define, field
 
-from inventory_sources.connectors._packing import ZSTD_FRAME, Compression, begins, check_packing
+from inventory_sources._unpacking._packing import ZSTD_FRAME, Compression, begins, check_packing
 from inventory_sources.errors import InputTooLarge, InventorySourcesError, MissingExtra, StructureInvalid
 from inventory_sources.payload import Proof
 
