@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from inventory_sources import Columns, Feed
-from inventory_sources.run import RunResult
+from inventory_sources.run import RunResult, SyncRun
 
 from .conftest import START, Shop
 
@@ -144,3 +145,45 @@ def test_absence_means_nothing_while_not_all_strange_identifiers_are_listed(shop
     run = shop.engine.sync("erp")
     assert shop.levels == {"A": 1, "B": 2}
     assert any("more identifiers answer to no product than are listed" in warning for warning in run.warnings)
+
+
+def why(run: SyncRun) -> str:
+    """Why what is absent was kept, as the run says it."""
+    (told,) = [warning for warning in run.warnings if "are not in the feed" in warning]
+    return told.partition("because ")[2]
+
+
+def two_feeds(shop: Shop, first: str, second: str, **changes: Any) -> SyncRun:
+    """The run of the second of two feeds."""
+    shop.add(first, second, feed=Feed.snapshot(absent="zero"), **changes)
+    shop.engine.sync("erp")
+    shop.clock.advance(60)
+    return shop.engine.sync("erp")
+
+
+def test_absence_kept_for_a_row_without_quantity_names_that_row_and_no_new_identifiers(shop: Shop) -> None:
+    shop.stock(A=1, B=2, C=3)
+    mapper = Columns(quantity="on_hand")
+    run = two_feeds(shop, "sku,On Hand\nA,1\nB,2\n", "sku,On Hand\nA,1\nC,\nD,x\n", mapper=mapper)
+    assert shop.levels == {"A": 1, "B": 2, "C": 3}
+    assert why(run) == (
+        "2 identifiers that this source never supplied are of rows that could not be read, and may be theirs; "
+        "the first: feed.csv, line 3, column 'On Hand': the quantity is blank"
+    )
+
+
+def test_absence_kept_for_rows_without_sku_names_the_first_of_them(shop: Shop) -> None:
+    shop.stock(A=1, B=2)
+    run = two_feeds(shop, "sku,quantity\nA,1\nB,2\n", "sku,quantity\nA,1\n,5\n,6\n")
+    assert shop.levels == {"A": 1, "B": 2}
+    assert why(run) == (
+        "2 rows could not be read far enough to tell which products they are of; the first: "
+        "feed.csv, line 3, column 'sku': the sku is blank"
+    )
+
+
+def test_absence_kept_for_identifiers_without_product_still_says_so(shop: Shop) -> None:
+    shop.stock(A=1, B=2)
+    run = two_feeds(shop, "sku,quantity\nA,1\nB,2\n", "sku,quantity\nA,1\nC,4\nD,x\n")
+    assert shop.levels == {"A": 1, "B": 2}
+    assert why(run) == "the feed has new identifiers that answer to no product, which may be theirs"

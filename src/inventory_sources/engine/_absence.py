@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Mapping
 
 import polars as pl
 from attrs import evolve, frozen
 
 from inventory_sources.batch import RejectionKind, StockBatch
+from inventory_sources.engine._row_fault import row_fault
 from inventory_sources.feed import AbsencePolicy, Feed
 from inventory_sources.ledger import positions
 from inventory_sources.payload import Evidence
 
-__all__ = ["Absence", "find_absent", "why_kept"]
+__all__ = ["Absence", "Strangers", "find_absent", "why_kept"]
 
 
 @frozen
@@ -74,29 +75,58 @@ def _marked(height: int, at: pl.Series | None) -> pl.Series:
     return mask if at is None else mask.scatter(at.drop_nulls(), values=True)
 
 
+@frozen(kw_only=True)
+class Strangers:
+    """Identifiers in a feed that may be damaged names of what it leaves out.
+
+    :param refused: those of rows that have no place in the stock table.
+    :param unread: those of rows that could not be read, which the source never supplied.
+    :param lately_unmapped: those that were unmapped when the absent ones were still there, so that they are others.
+    """
+
+    refused: pl.Series
+    unread: pl.Series
+    lately_unmapped: frozenset[str]
+
+    def mapped_to_nothing(self, batch: StockBatch) -> bool:
+        """Whether a new one answers to no product."""
+        listed = [rejection.sku for rejection in batch.rejections.kept if rejection.kind is RejectionKind.UNMAPPED]
+        return any(sku not in self.lately_unmapped for names in (listed, self.refused) for sku in names)
+
+    def unreadable(self) -> frozenset[str]:
+        """Those new ones whose rows could not be read."""
+        return frozenset(self.unread) - self.lately_unmapped
+
+
 def why_kept(
-    batch: StockBatch, refused: pl.Series, feed: Feed, evidence: Evidence, known_unmapped: Collection[str]
+    batch: StockBatch, strangers: Strangers, feed: Feed, evidence: Evidence, columns: Mapping[str, str]
 ) -> str | None:
     """Why absence must not be acted on, in words; ``None`` when it may be.
 
-    :param refused: identifiers that may be damaged names of other products: those of rows that have no place in the
-        stock table, and those of unread rows that the source never supplied.
-    :param known_unmapped: identifiers that were unmapped when the absent ones were still there, so that they are
-        others.
+    :param columns: names the columns of rows that could not be read.
     """
     if feed.absent is not AbsencePolicy.ZERO:
         return "the source declares to keep them"
     if not evidence.proves_end:
         return "nothing proves that the feed is complete"
     if batch.unidentified:
-        return f"{batch.unidentified} rows could not be read far enough to tell which products they are of"
-    listed = [rejection.sku for rejection in batch.rejections.kept if rejection.kind is RejectionKind.UNMAPPED]
-    if len(listed) < batch.rejections.counts[RejectionKind.UNMAPPED]:
+        told = frozenset() if batch.mentioned is None else frozenset(batch.mentioned["sku"])
+        many = f"{batch.unidentified} rows could not be read far enough to tell which products they are of"
+        return many + _first_unread(batch, columns, lambda sku: sku is None or sku not in told)
+    listed = sum(rejection.kind is RejectionKind.UNMAPPED for rejection in batch.rejections.kept)
+    if listed < batch.rejections.counts[RejectionKind.UNMAPPED]:
         return "more identifiers answer to no product than are listed, and one of them may be theirs"
-    known = frozenset(known_unmapped)
-    if any(sku not in known for names in (listed, refused) for sku in names):
+    if strangers.mapped_to_nothing(batch):
         return "the feed has new identifiers that answer to no product, which may be theirs"
+    if unread := strangers.unreadable():
+        many = f"{len(unread)} identifiers that this source never supplied are of rows that could not be read"
+        return f"{many}, and may be theirs{_first_unread(batch, columns, unread.__contains__)}"
     return None
+
+
+def _first_unread(batch: StockBatch, columns: Mapping[str, str], wanted: Callable[[str | None], bool]) -> str:
+    rows = (row for row in batch.rejections.kept if row.kind is not RejectionKind.UNMAPPED and wanted(row.sku))
+    return next((f"; the first: {row_fault(row, columns)}" for row in rows), "")
 
 
 def _count(mask: pl.Series) -> int:

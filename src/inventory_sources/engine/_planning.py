@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import polars as pl
-from attrs import evolve, frozen
+from attrs import Factory, evolve, frozen
 
 from inventory_sources.batch import (
     DECIMAL_PLACES,
@@ -18,7 +18,7 @@ from inventory_sources.batch import (
     StockBatch,
     batch_schema,
 )
-from inventory_sources.engine._absence import Absence, find_absent, why_kept
+from inventory_sources.engine._absence import Absence, Strangers, find_absent, why_kept
 from inventory_sources.engine._fetching import foreign_errors
 from inventory_sources.errors import InventorySourcesError
 from inventory_sources.feed import AbsencePolicy, Feed, FeedScope
@@ -70,6 +70,7 @@ class PlanSettings:
     :param baseline_rows: rows of the last complete run, of which ``baseline_matched`` were of a known product.
     :param known_unmapped: identifiers that were unmapped in the last applied feed too.
     :param cells: gives a row as it was read, by part and number, where it is at hand.
+    :param columns: the headings of a level's values, to name them in warnings.
     :param approved: what a person approved: the holds of just that plan become warnings.
     :param keep_rejections: how many rejections of each kind to keep in full.
     """
@@ -91,6 +92,7 @@ class PlanSettings:
     guards: tuple[Guard, ...] = ()
     approved: Approval | None = None
     cells: Callable[[int, int], Mapping[str, str | None] | None] | None = None
+    columns: Mapping[str, str] = Factory(dict)
     keep_rejections: int = 10_000
 
     @property
@@ -225,9 +227,13 @@ def _absence(
         mentioned.append(batch.mentioned.select(_KEY))
     locations = items["location"].unique() if settings.located and at is not None else None
     absence = find_absent(ledger, at, mentioned, locations)
-    strangers = pl.concat([refused["sku"], _strange(batch.mentioned, ledger)])
-    kept = why_kept(batch, strangers, settings.feed, settings.evidence, settings.known_unmapped)
-    unmapped = strangers.len() + batch.rejections.counts[RejectionKind.UNMAPPED]
+    strangers = Strangers(
+        refused=refused["sku"],
+        unread=_strange(batch.mentioned, ledger),
+        lately_unmapped=frozenset(settings.known_unmapped),
+    )
+    kept = why_kept(batch, strangers, settings.feed, settings.evidence, settings.columns)
+    unmapped = refused.height + strangers.unread.len() + batch.rejections.counts[RejectionKind.UNMAPPED]
     return evolve(absence.without_doubtful() if kept is None and unmapped else absence, kept_because=kept)
 
 

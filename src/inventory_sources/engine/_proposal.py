@@ -11,6 +11,7 @@ from inventory_sources.batch import RejectionKind, StockBatch
 from inventory_sources.engine._fetching import foreign_errors
 from inventory_sources.engine._intake import Intake
 from inventory_sources.engine._planning import Approval, PlanSettings, make_plan
+from inventory_sources.engine._row_fault import declared_columns
 from inventory_sources.errors import MappingError, SinkError, SinkSchemaInvalid
 from inventory_sources.feed import AbsencePolicy, FeedScope
 from inventory_sources.ledger import Ledger, LedgerChange
@@ -109,6 +110,7 @@ def propose(source: Source, intake: Intake, background: Background, approved: Ap
         guards=source.guards,
         approved=approved,
         cells=None if intake.cells is None else intake.cells.of,
+        columns=declared_columns(source.mapper),
     )
     levels = read_levels(source, intake.batch, background.ledger)
     planned = make_plan(intake.batch, levels, background.ledger, settings)
