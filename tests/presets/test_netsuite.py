@@ -43,7 +43,8 @@ def vendor(request: Request) -> Response:
     assert "stock.quantityavailable AS quantity" in text
     assert text.endswith("ORDER BY stock.item, stock.location")
     offset, limit = int(query(request)["offset"]), int(query(request)["limit"])
-    assert offset % limit == 0
+    if offset % limit:
+        return answer({"title": "Bad Request", "status": 400, "o:errorDetails": []}, 400)
     items = [
         {"links": [], "location": place, "pair": f"{item}/{place}", "quantity": quantity, "sku": name}
         for item, name, place, quantity in ROWS[offset : offset + limit]
@@ -103,7 +104,7 @@ def test_a_pair_that_slips_from_one_page_to_another_is_noticed():
         items = [{"pair": f"{i}/{p}", "sku": s, "location": p, "quantity": q} for i, s, p, q in rows][
             offset : offset + 2
         ]
-        return answer({"items": items, "totalResults": len(rows), "hasMore": True})
+        return answer({"items": items, "totalResults": len(rows), "hasMore": offset + 2 < len(rows)})
 
     done = synced(PRESET, shifting)
     assert done.result == "completed"

@@ -89,6 +89,19 @@ def test_a_shop_that_passes_over_the_filter_is_refused():
     assert (done.result, done.levels) == ("failed", {})
 
 
+@pytest.mark.parametrize("emptied", ["products", "combinations"])
+def test_a_list_that_is_empty_although_stock_names_its_records_is_refused(emptied: str):
+    done = synced(PRESET, lambda request: answer([]) if f"/{emptied}?" in request.path else shop(request))
+    assert (done.result, done.failure, done.levels) == ("failed", "input_incomplete", {})
+
+
+def test_a_shop_without_combinations_needs_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(LISTS, "combinations", [])
+    monkeypatch.setitem(LISTS, "stock_availables", [row for row in LISTS["stock_availables"] if row[2] == 0])
+    levels = plain(synced(PRESET, shop).levels)
+    assert (levels["00123"], levels["SHIRT"], levels["EMPTY-PARENT"]) == (4, 14, 77)
+
+
 def test_a_wrong_key(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("VENDOR_KEY", "wrong")
     done = synced(PRESET, shop)

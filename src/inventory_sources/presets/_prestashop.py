@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
+from inventory_sources.errors import InputIncomplete
 from inventory_sources.feed import Feed
 from inventory_sources.mappers import Columns
 from inventory_sources.payload import Evidence
@@ -58,6 +59,9 @@ class PrestaShopStock(RestConnector):
         stock = self._list(session, "stock_availables", "id,id_product,id_product_attribute,quantity")
         products = self._list(session, "products", "id,reference")
         combinations = self._list(session, "combinations", "id,id_product,reference")
+        _check_met(stock.taken, "id_product", products.taken, "products")
+        combined = [row for row in stock.taken if row.get("id_product_attribute") != "0"]
+        _check_met(combined, "id_product_attribute", combinations.taken, "combinations")
         whole = all(listing.proven for listing in (stock, products, combinations))
         session.context.evidence = evolve(self._evidence(stock), declared_records=None) if whole else Evidence()
         return self._finished(list(_referenced(stock.taken, products.taken, combinations.taken)))
@@ -70,6 +74,19 @@ class PrestaShopStock(RestConnector):
     def listing(self, session: RestSession) -> Listing[Cells]:
         """The list at the URL itself, read to its end."""
         return self._walk(session, self._flat).run(self.request(session.context))
+
+
+def _check_met(stock: list[Cells], column: str, others: list[Cells], resource: str) -> None:
+    """Sees that some stock row's partner is there: an empty list has no name, so it could be the answer for another.
+
+    :raises InputIncomplete: when there is none.
+    """
+    if stock and {row.get(column) for row in stock}.isdisjoint(row["id"] for row in others):
+        raise InputIncomplete(
+            f"the list of {resource} has nothing of what stock_availables names by {column!r}",
+            guidance=f"Look at {resource} with the same key. Stock rows that are left over from what was deleted, all "
+            "of them, look like this, too: delete them in the shop.",
+        )
 
 
 def _referenced(stock: list[Cells], products: list[Cells], combinations: list[Cells]) -> Iterator[Cells]:
