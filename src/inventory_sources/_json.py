@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from contextlib import suppress
-from itertools import accumulate, chain
+from itertools import accumulate, chain, islice
 from typing import Any, NoReturn
 
 from inventory_sources.errors import InputTooLarge, InventorySourcesError, StructureInvalid
 
-__all__ = ["check_depth", "described", "follow", "looks_cut", "parse", "parse_lines"]
+__all__ = ["check_depth", "described", "follow", "looks_cut", "parse", "parse_lines", "record_lists"]
 
 _NOT_STRUCTURE = bytes(sorted(set(range(256)) - set(b'[]{}:"')))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_LISTS = 8
 _CUT_TOKEN = re.compile(r"t|tr|tru|f|fa|fal|fals|n|nu|nul|-")
 
 
@@ -163,6 +165,26 @@ def follow(document: object, path: str) -> object:
             raise StructureInvalid(f"there is no {path!r}: at {above} is {described(value)}")
         above = repr(step)
     return value
+
+
+def record_lists(document: object) -> dict[str, int]:
+    """Where a document has lists of objects, as paths that :func:`follow` takes, with how many: the first few."""
+    return {_path(steps): len(found) for steps, found in islice(_lists(document, ()), _LISTS)}
+
+
+def _lists(value: object, steps: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    if isinstance(value, list) and all(type(record) is dict for record in value):
+        yield steps, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _lists(inner, (*steps, key))
+
+
+def _path(steps: tuple[str, ...]) -> str:
+    dotted = ".".join(steps)
+    if all(steps) and _steps(dotted) == list(steps):
+        return dotted
+    return "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in steps)
 
 
 def _steps(path: str) -> list[str]:

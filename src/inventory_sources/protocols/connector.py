@@ -160,6 +160,8 @@ class Head:
     """The first bytes of an input, for a person to look at.
 
     :param complete: whether ``data`` is all of it.
+    :param lists: for a connector that yields the records of a document, where that has lists of them, by path with how
+        many; empty where there is one at the declared path, ``None`` for input that goes to a decoder.
     """
 
     origin: str
@@ -167,6 +169,7 @@ class Head:
     complete: bool
     media_type: str | None = None
     size: int | None = None
+    lists: Mapping[str, int] | None = None
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from inventory_sources import _json
 from inventory_sources.errors import ConfigurationError, MissingExtra, StructureInvalid
 from inventory_sources.rest._pages import value_at
 
-__all__ = ["flat", "key_of", "records_at", "reshaped", "shape"]
+__all__ = ["flat", "key_of", "lists_in", "records_at", "reshaped", "shape"]
 
 
 def shape(expression: str) -> Any:
@@ -58,6 +58,14 @@ def records_at(document: Any, path: str, origin: str) -> Sequence[Mapping[str, A
             what = _json.described(record)
             raise StructureInvalid(f"{origin}: record {number} at {place} is {what}, not an object")
     return found
+
+
+def lists_in(document: Any, expression: str | None) -> Mapping[str, int]:
+    """Where a document, reshaped by an expression if there is one, has lists of objects, with how many."""
+    try:
+        return _json.record_lists(document if expression is None else reshaped(document, expression))
+    except StructureInvalid:
+        return {}
 
 
 def key_of(record: Mapping[str, Any], path: str, number: int) -> str:
