@@ -79,6 +79,13 @@ def test_it_stands_in_the_guides(name: str):
     assert re.search(rf"\b{name}\b", guides)
 
 
+def test_the_guides_say_of_each_vendor_what_is_not_verified():
+    guides = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("presets-*.md"))
+    sections = re.findall(r"^## (.*)\n((?:(?!##? ).*\n)*)", guides, flags=re.MULTILINE)
+    assert len(sections) == len(MADE) - 1, "JSON-2 and JSON-RPC of Odoo have one section"
+    assert {name for name, text in sections if "Not verified" not in text} == {"The stock document"}
+
+
 @every
 def test_it_makes_a_source_that_can_be_stored(name: str):
     preset = MADE[name](KEY)

@@ -1,4 +1,8 @@
-"""Ready-made sources for known systems, each after its vendor's public API documentation."""
+"""Ready-made sources for known systems, each after its vendor's public API documentation.
+
+They were tried against servers that answer as that says, not against accounts of merchants: ``preset.documented``
+names the pages and when they were read, ``preset.unverified`` what they leave open.
+"""
 
 from inventory_sources.presets._amazon_fba import amazon_fba
 from inventory_sources.presets._bigcommerce import bigcommerce

@@ -30,8 +30,9 @@ def amazon_fba(
     """Inventory summaries of one marketplace: ``sellerSku``, and ``fulfillableQuantity`` as the quantity available.
 
     That is what can be picked, packed and shipped for the marketplace; what is inbound, reserved, researched or
-    damaged does not count. A summary without details is listed as invalid. The feed is a snapshot; it ends with a page
-    without a token, which proves it whole only with ``verify`` and a ``key`` that no two summaries share.
+    damaged does not count. A summary without details is listed as invalid. A token for the next page holds for 30
+    seconds; after a longer pause the list is read anew. The feed is a snapshot; it ends with a page without a token,
+    which proves it whole only with ``verify`` and a ``key`` that no two summaries share.
 
     :param marketplace_id: such as ``A1PA6795UKMFR9``. Several marketplaces are several sources; in Europe and North
         America they may show the same units, which must not be added up.
@@ -72,7 +73,7 @@ def amazon_fba(
             "https://developer-docs.amazon.com/sp-api/docs/get-fba-inventory-summaries (read 2026-11-23)",
         ),
         unverified=(
-            "how long a token for the next page holds, and that a 400 answers one that has ended",
+            "that a 400 answers a token for the next page that has ended",
             "whether SKUs that have run out stay in the list, and for how long",
         ),
     )

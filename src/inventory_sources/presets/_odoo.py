@@ -63,10 +63,12 @@ def odoo(
     """Storable products of Odoo 19 or later.
 
     The SKU is ``default_code``, the internal reference; the quantity ``free_qty`` (on hand less reserved) as that
-    available, or ``qty_available`` as that on hand. Each product that Odoo keeps stock of is read, with its zero too;
-    services, consumables and products without a reference are not asked for, as Odoo knows no quantity or no name of
-    theirs. A quantity below zero is read as zero. The feed is a snapshot, asked for by rising id, so that the empty
-    page at its end proves it whole.
+    available, or ``qty_available`` as that on hand. An order that Odoo has not reserved stock for yet is not taken off
+    either: where operations reserve by hand or some days ahead, more is free than can be promised.
+
+    Each product that Odoo keeps stock of is read, with its zero too; services, consumables and products without a
+    reference are not asked for, as Odoo knows no quantity or no name of theirs. A quantity below zero is read as zero.
+    The feed is a snapshot, asked for by rising id, so that the empty page at its end proves it whole.
 
     :param url: ``https://mycompany.odoo.com``, without a path.
     :param key: an API key of a user who may read products and stock.
@@ -138,5 +140,8 @@ def _preset(connector: OdooConnector, quantity: str, location_id: int | None, pa
         mapper=mapper,
         feed=Feed.snapshot(quantity),
         documented=(f"https://www.odoo.com/documentation/19.0/developer/reference/{page}.html (read 2026-11-23)",),
-        unverified=("how Odoo Online slows down clients that ask too often",),
+        unverified=(
+            "free_qty, qty_available and is_storable, which stand in Odoo's source and not in its documentation",
+            "how Odoo Online slows down clients that ask too often",
+        ),
     )

@@ -36,9 +36,11 @@ def shipbob(token: Secret, *, quantity: Literal["available", "on_hand"] = "avail
     """Inventory items by fulfilment centre: ``sku``, the centre's id as the location.
 
     The quantity is ``fulfillable_quantity``, what is there less what orders have taken, as available; or
-    ``on_hand_quantity``. One that is null is listed as invalid, one below zero read as zero. An item that is at no
-    centre has no row; digital ones, which have no stock, are not asked for. ShipBob counts items, not bundles of them.
-    The feed is a snapshot; whether its cursors mark a record is not documented: only ``verify`` proves it whole.
+    ``on_hand_quantity``. ShipBob takes orders in exception off its sellable quantity only, which it does not give by
+    centre: leave a margin where such orders are many. One that is null is listed as invalid, one below zero read as
+    zero. An item that is at no centre has no row; digital ones, which have no stock, are not asked for. ShipBob counts
+    items, not bundles of them. The feed is a snapshot; whether its cursors mark a record is not documented: only
+    ``verify`` proves it whole.
 
     :param token: a personal access token, or one of OAuth 2 with the scope ``inventory_read``.
     :param sandbox: asks ShipBob's sandbox.

@@ -23,6 +23,7 @@ def square(
 ) -> Preset:
     """Counts in the state ``IN_STOCK`` of all item variations: the quantity available at a location.
 
+    That is what is there and may be sold; what is ``RESERVED_FOR_SALE``, on its way or returned is in other states.
     Counts carry no SKU: it is that of the catalog's item variation, whose list is read whole. A count whose variation
     is gone or has no SKU is reported as a row without SKU. A variation that is not tracked has no count, and one below
     zero (sold beyond what was counted) is read as zero. Locations are Square's ids. The feed is a snapshot; what ends
@@ -65,6 +66,7 @@ def square(
         documented=(
             f"{_DOCS}/explorer/square/inventory-api/BatchRetrieveInventoryCounts (read 2026-11-23)",
             f"{_DOCS}/reference/square/objects/CatalogItemVariation (read 2026-11-23)",
+            f"{_DOCS}/reference/square/objects/InventoryState (read 2026-11-23)",
         ),
         unverified=(
             "whether a count stays in the list when tracking of its variation is turned off",
