@@ -48,7 +48,7 @@ class WooProducts(RestConnector):
         proven, rows = products.proven, []
         for number, product in enumerate(products.taken, 1):
             if product.get("type") in _VARIABLE:
-                address = Call(f"{self.url}/{{id}}/variations", params=plain(self.params))
+                address = Call(f"{self.url}/{{id}}/variations", params=self.params)
                 variations = self._walk(session, self._flat).run(address.request(base, product, f"product {number}"))
                 proven = proven and variations.proven
                 rows += variations.taken
