@@ -71,6 +71,7 @@ class Payload:
     :param media_type: as declared by the carrier, such as ``text/csv; charset=utf-8``.
     :param size: in bytes.
     :param sha256: of the bytes, in hex, where it was computed on the way.
+    :param delivery: the id of the delivery that brought it: when it cannot be read, it alone is set aside.
     """
 
     origin: str
@@ -80,6 +81,7 @@ class Payload:
     media_type: str | None = None
     size: int | None = None
     sha256: str | None = None
+    delivery: str | None = None
 
     def open(self) -> BinaryIO:
         """A new binary stream at the first byte."""

@@ -28,11 +28,13 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from attrs import define, field, frozen
 
-from inventory_sources.errors import FetchTimeout, SyncCancelled
+from inventory_sources.errors import FetchTimeout, InventorySourcesError, SyncCancelled
 from inventory_sources.payload import Evidence, Payload, Proof
 from inventory_sources.protocols.clock import Clock
+from inventory_sources.protocols.inbox import SourceInbox
+from inventory_sources.run import Trigger
 
-__all__ = ["CheckableConnector", "Connector", "FetchContext", "FetchOutcome", "Fetched", "Head", "Progress"]
+__all__ = ["CheckableConnector", "Connector", "FetchContext", "FetchOutcome", "Fetched", "Head", "Progress", "Pushed"]
 
 #: What a connector may yield.
 Fetched: TypeAlias = "Payload | bytes | Mapping[str, object]"
@@ -46,6 +48,24 @@ def _no_progress(stage: str, unit: str, done: int) -> None:
 
 
 @define
+class Pushed:
+    """How a fetch dealt with the inbox.
+
+    :param drained: whether the input is deliveries: a partial feed, in which the newest observation of a level counts,
+        unless ``whole`` says that a delivery carries all levels.
+    :param unreadable: deliveries that cannot be made an input of, with why.
+    :param covered: deliveries that the input stands for although it does not carry them.
+    :param wait: whether more are there already, to be dealt with by a run of its own right after this one.
+    """
+
+    drained: bool = False
+    whole: bool = False
+    unreadable: dict[str, InventorySourcesError] = field(factory=dict)
+    covered: tuple[str, ...] = ()
+    wait: bool = False
+
+
+@define
 class FetchOutcome:
     """What a fetch tells beside the input; filled in by the methods of :class:`FetchContext`.
 
@@ -54,6 +74,7 @@ class FetchOutcome:
     :param more: there is more to fetch already; the next run begins at once.
     :param after_commit: to be done once the run's levels are applied and recorded.
     :param after_refusal: to be done once a run is recorded as failed that could not use its input.
+    :param pushed: how deliveries were dealt with.
     """
 
     memo: str | None = None
@@ -62,6 +83,7 @@ class FetchOutcome:
     warnings: list[str] = field(factory=list)
     after_commit: list[Callable[[FetchContext], None]] = field(factory=list)
     after_refusal: list[Callable[[FetchContext], None]] = field(factory=list)
+    pushed: Pushed = field(factory=Pushed)
 
 
 @define
@@ -76,6 +98,8 @@ class FetchContext:
     :param memo: what the last fetch left by :meth:`note`, however its run ended.
     :param logger: a structlog logger bound to the source and run.
     :param cancelled: whether the sync was asked to stop or has lost its lease.
+    :param trigger: what started the sync.
+    :param inbox: what was pushed for the source; ``None`` where there is no inbox.
     :param evidence: for connectors that yield plain records: what proves that they yielded all of them.
     """
 
@@ -89,6 +113,8 @@ class FetchContext:
     memo: str | None = None
     cancelled: Callable[[], bool] = field(default=lambda: False)
     progress: Progress = field(default=_no_progress)
+    trigger: Trigger = Trigger.SCHEDULED
+    inbox: SourceInbox | None = None
     evidence: Evidence = field(factory=Evidence)
     outcome: FetchOutcome = field(factory=FetchOutcome)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from attrs import field, frozen
 
-__all__ = ["Inbox", "InboxEntry", "InboxSettlement", "InboxStatus", "Receipt"]
+__all__ = ["Deliveries", "Inbox", "InboxEntry", "InboxSettlement", "InboxStatus", "Receipt", "SourceInbox"]
 
 
 class InboxStatus(Enum):
@@ -93,7 +93,27 @@ class Inbox(Protocol):
     def sequences(self, source: str, sequence_of: str, after: int, limit: int = 1) -> Sequence[tuple[int, datetime]]:
         """Sequence numbers above ``after`` with the times of their receipt, lowest first, of whatever status."""
 
+
+class SourceInbox(Protocol):
+    """The inbox of one source, as its connector sees it."""
+
+    def waiting(self, limit: int = 500) -> Sequence[InboxEntry]:
+        """Deliveries that wait and whose time has come, in the order received."""
+
+    def sequences(self, sequence_of: str, after: int, limit: int = 1) -> Sequence[tuple[int, datetime]]:
+        """As :meth:`Inbox.sequences`."""
+
+
+class Deliveries(Protocol):
+    """What became of deliveries."""
+
     def deliveries(
         self, source: str, limit: int = 50, before: str | None = None, status: InboxStatus | None = None
     ) -> Sequence[InboxEntry]:
         """Deliveries of a source, the last received first, a page at a time: those that came before ``before``."""
+
+    def set_aside(self, source: str, limit: int = 1000) -> Sequence[InboxEntry]:
+        """Those that were read in vain and are not settled, the next to be tried first and parked ones last.
+
+        Bodies and headers are left empty.
+        """
