@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, evolve, frozen
 
-from inventory_sources.engine._fetching import FetchRequest, fetch_context, foreign_errors
-from inventory_sources.engine._intake import take_in
+from inventory_sources.batch import RawBatch, RejectionKind
+from inventory_sources.engine._fetching import Fetch, FetchRequest, fetch, fetch_context, foreign_errors
+from inventory_sources.engine._intake import Intake, read
 from inventory_sources.engine._proposal import Background, propose
+from inventory_sources.engine._row_fault import declared_columns, row_fault
 from inventory_sources.errors import DecodeError, FetchError, InventorySourcesError
 from inventory_sources.headings import fold
+from inventory_sources.payload import Evidence, Proof
 from inventory_sources.plan import SyncPlan
 from inventory_sources.protocols.connector import CheckableConnector, Head
 from inventory_sources.protocols.decoder import Inspection
@@ -41,6 +44,20 @@ _HEADINGS = {
 
 #: A product and its quantity: with fewer, the decoder did not understand what it read.
 _FEWEST_COLUMNS = 2
+#: So many records tell the headings, so many rows are shown, and so many faults.
+_HEAD_RECORDS, _SAMPLE_ROWS, _FIRST = 1000, 10, 3
+
+#: All but ``STABLE``, which proves nothing.
+_PROOFS = {
+    Proof.LENGTH: "its length",
+    Proof.CHUNKED_END: "the end of the transfer",
+    Proof.TRAILER: "its trailer",
+    Proof.COUNT: "the number of records it declares",
+    Proof.LAST_PAGE: "its last page",
+    Proof.CHECKSUM: "its checksum",
+    Proof.MARKER: "its marker",
+    Proof.RENAMED: "its renaming",
+}
 
 
 @frozen
@@ -51,9 +68,15 @@ class CheckReport:
     :param headings: columns found.
     :param sample: the first rows, as long as ``headings``.
     :param suggested_mapping: for ``sku``, ``quantity``, ``location`` and ``as_of``, the column that looks like it.
-    :param suggested_options: decoder options to declare instead of those declared.
+    :param lists: where a document has lists of records, by path with how many, if none is at the declared path.
+    :param suggested_options: what to declare of the decoder, or of the connector that finds the records itself, instead
+        of what is declared.
     :param suggested_format: what the input looks like, where the declared decoder cannot make sense of it.
     :param matched: rows whose product is known, out of ``rows``; ``None`` where the feed could not be read to the end.
+    :param invalid: rows that cannot be read, of which ``faults`` tells the first three: line, column and why.
+    :param unmapped: rows that no product answers to; ``strangers`` are the first three identifiers.
+    :param evidence: what shows that the feed was read to its end, if anything does; ``None`` where it was not read.
+    :param declared_records: how many records the source itself says there are.
     :param problems: what stands in the way of a first sync, in the order to mend it.
     :param warnings: what a run's record would say although the sync went on.
     """
@@ -63,10 +86,17 @@ class CheckReport:
     headings: tuple[str, ...] = ()
     sample: tuple[tuple[str | None, ...], ...] = ()
     suggested_mapping: dict[str, str] = Factory(dict)
+    lists: Mapping[str, int] = Factory(dict)
     suggested_options: Mapping[str, Any] = Factory(dict)
     suggested_format: FormatHint | None = None
     rows: int | None = None
     matched: int | None = None
+    invalid: int = 0
+    faults: tuple[str, ...] = ()
+    unmapped: int = 0
+    strangers: tuple[str, ...] = ()
+    evidence: Evidence | None = None
+    declared_records: int | None = None
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -79,8 +109,10 @@ class CheckReport:
         lines = [f"{self.origin or 'source'}: {'reached' if self.reached else 'not reached'}"]
         if self.headings:
             lines.append(f"columns: {', '.join(self.headings)}")
-        if self.matched is not None:
-            lines.append(f"{self.matched} of {self.rows} rows match a product")
+        lines += self._counted()
+        if self.lists:
+            found = ", ".join(f"{path!r} ({_many(count, 'record')})" for path, count in self.lists.items())
+            lines.append(f"lists found at {found}")
         lines += [f"suggested {field}: {column}" for field, column in self.suggested_mapping.items()]
         lines += [f"declare {option}={value!r}" for option, value in self.suggested_options.items()]
         lines += [f"problem: {problem}" for problem in self.problems]
@@ -89,28 +121,61 @@ class CheckReport:
             lines.append(str(self.suggested_format))
         return "\n".join(lines)
 
+    def _counted(self) -> Iterator[str]:
+        if self.evidence is not None:
+            yield self._ended()
+        if self.matched is not None:
+            yield f"{self.matched} of {_many(self.rows or 0, 'row')} match a product"
+        if self.unmapped:
+            named = ", ".join(map(repr, self.strangers))
+            yield f"no product answers to {_many(self.unmapped, 'row')}, such as {named}"
+        if self.invalid:
+            yield f"{_many(self.invalid, 'row')} cannot be read:"
+            yield from (f"  {fault}" for fault in self.faults)
+
+    def _ended(self) -> str:
+        told = "" if self.declared_records is None else f"; the source says it has {self.declared_records} records"
+        if self.evidence is None or not self.evidence.proves_end:
+            return f"not proven complete, so what is not in it keeps its level{told}"
+        proofs = [words for proof, words in _PROOFS.items() if proof in self.evidence.proofs]
+        return f"proven complete by {' and '.join(proofs)}{told}"
+
 
 def check_source(source: Source, request: FetchRequest, background: Background) -> CheckReport:
     """Reaches the source, looks at its head, then reads and matches all of it; never raises for bad input."""
     report = CheckReport()
     try:
         report = _look(source, request)
-        warnings, plan = _dry_plan(source, request, background)
+        with fetch(source, request) as fetched:
+            report = _look_at_records(report, fetched)
+            intake = read(fetched)
+            return _matched(report, source, intake, propose(source, intake, background).plan)
     except InventorySourcesError as error:
         told = any(error.message in problem or problem in error.message for problem in report.problems)
         problems = report.problems if told else (*report.problems, str(error))
         return evolve(report, problems=problems, warnings=tuple(request.outcome.warnings))
-    matched = plan.figures.matched
-    problems = report.problems if matched or not plan.figures.rows else (*report.problems, "no row matches a product")
-    # What was read to the end is what the decoder takes it for.
+
+
+def _matched(report: CheckReport, source: Source, intake: Intake, plan: SyncPlan) -> CheckReport:
+    """The report of a feed that was read to its end."""
+    rows, matched = plan.figures.rows, plan.figures.matched
+    kept, columns = plan.rejections.kept, declared_columns(source.mapper)
+    invalid = [rejection for rejection in kept if rejection.kind is RejectionKind.INVALID]
+    unmapped = [rejection.sku for rejection in kept if rejection.kind is RejectionKind.UNMAPPED and rejection.sku]
+    several = len(intake.inputs) > 1
     return evolve(
         report,
-        rows=plan.figures.rows,
-        matched=matched,
         reached=True,
-        problems=problems,
-        warnings=warnings,
-        suggested_format=None,
+        rows=rows,
+        matched=matched,
+        invalid=plan.counts.invalid,
+        faults=tuple(row_fault(rejection, columns, origin=several) for rejection in invalid[:_FIRST]),
+        unmapped=plan.counts.unmapped,
+        strangers=tuple(dict.fromkeys(unmapped))[:_FIRST],
+        evidence=intake.evidence,
+        problems=report.problems if matched or not rows else (*report.problems, "no row matches a product"),
+        warnings=intake.warnings,
+        suggested_format=None,  # what was read to the end is what the decoder takes it for
     )
 
 
@@ -141,6 +206,9 @@ def _look(source: Source, request: FetchRequest) -> CheckReport:
 def _inspect(source: Source, head: Head) -> CheckReport:
     from inventory_sources.formats import suggest_format
 
+    if (lists := head.lists) is not None:
+        options = {"records": max(lists, key=lists.__getitem__)} if lists else {}
+        return CheckReport(origin=head.origin, reached=True, lists=lists, suggested_options=options)
     hint = suggest_format(head.data, complete=head.complete)
     if source.decoder is None:
         return CheckReport(origin=head.origin, reached=True, suggested_format=hint)
@@ -159,6 +227,19 @@ def _inspect(source: Source, head: Head) -> CheckReport:
     )
 
 
-def _dry_plan(source: Source, request: FetchRequest, background: Background) -> tuple[tuple[str, ...], SyncPlan]:
-    with take_in(source, request) as intake:
-        return intake.warnings, propose(source, intake, background).plan
+def _look_at_records(report: CheckReport, fetched: Fetch) -> CheckReport:
+    """What records that need no decoder look like, and how many of them there should be."""
+    carried = (fetched.context.evidence, *(payload.evidence for payload in fetched.payloads))
+    declared = [evidence.declared_records for evidence in carried if evidence.declared_records is not None]
+    report = evolve(report, declared_records=sum(declared) if declared else None)
+    records = next((part for part in fetched.gathered if isinstance(part, list)), None)
+    if records is None or report.headings:
+        return report
+    raw = RawBatch.from_records(records[:_HEAD_RECORDS], report.origin)
+    headings = tuple(raw.frame.columns)
+    sample = tuple(raw.frame.head(_SAMPLE_ROWS).iter_rows())
+    return evolve(report, headings=headings, sample=sample, suggested_mapping=suggest_mapping(headings))
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -22,7 +22,7 @@ from inventory_sources._http import (
     shown_url,
 )
 from inventory_sources._url import WebAddress
-from inventory_sources.errors import ConfigurationError, FetchError, Recovery
+from inventory_sources.errors import ConfigurationError, FetchError, Recovery, StructureInvalid
 from inventory_sources.netguard import networks, system_resolver
 from inventory_sources.payload import Evidence, Payload, Proof
 from inventory_sources.protocols.connector import Head
@@ -34,7 +34,7 @@ from inventory_sources.rest._joins import Cells, Join
 from inventory_sources.rest._manners import Manners
 from inventory_sources.rest._pagers import refuse_page
 from inventory_sources.rest._pages import Page, Pager
-from inventory_sources.rest._records import flat, records_at, reshaped, shape
+from inventory_sources.rest._records import flat, lists_in, records_at, reshaped, shape
 from inventory_sources.rest._report import Report, reported
 from inventory_sources.rest._session import RestSession, json_of
 from inventory_sources.rest._walk import Listing, Walk
@@ -218,7 +218,7 @@ class RestConnector:
         whole = Payload(
             answer.origin, answer.body, media_type=answer.headers.get("content-type"), size=len(answer.body)
         )
-        return _head(whole)
+        return evolve(_head(whole), lists=self._lists(Page(1, request, answer, document)))
 
     def request(self, context: FetchContext) -> HttpRequest:
         """What to ask for, without what the pager and the auth add; override to add what depends on the sync."""
@@ -337,6 +337,14 @@ class RestConnector:
     def _flat(self, page: Page, records: Sequence[Mapping[str, Any]]) -> list[Cells]:
         return [flat(record, number) for number, record in enumerate(records, page.seen - len(records) + 1)]
 
+    def _lists(self, page: Page) -> Mapping[str, int]:
+        """Where its lists are, unless one is where it is declared to be."""
+        try:
+            self.page_records(page)
+        except StructureInvalid:
+            return lists_in(page.document, self.reshape)
+        return {}
+
     def _finished(self, records: Iterable[Cells]) -> list[Mapping[str, object]]:
         kept = [record for record in map(self.record, records) if record is not None]
         if self.keep:
@@ -346,7 +354,7 @@ class RestConnector:
     def _evidence(self, listing: Listing[Any]) -> Evidence:
         # The length of an answer proves its body, and not that there is no further page.
         if self.pager is None or not listing.proven:
-            return Evidence()
+            return Evidence(declared_records=listing.declared)
         counted = frozenset() if listing.declared is None else frozenset({Proof.COUNT})
         return Evidence(counted | {Proof.LAST_PAGE}, listing.declared)
 
