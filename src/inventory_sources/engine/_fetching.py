@@ -15,10 +15,13 @@ from typing import Any
 
 from attrs import Factory, frozen
 
-from inventory_sources.errors import FetchError, InventorySourcesError, Recovery
+from inventory_sources.engine._locations import refuse_declared_locations
+from inventory_sources.errors import FetchError, InventorySourcesError, Recovery, SinkError
 from inventory_sources.payload import Payload
 from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.connector import FetchContext, Fetched, FetchOutcome, Progress
+from inventory_sources.protocols.inbox import SourceInbox
+from inventory_sources.run import Trigger
 from inventory_sources.source import Source
 
 __all__ = ["Fetch", "FetchRequest", "fetch", "fetch_context", "foreign_errors"]
@@ -41,6 +44,8 @@ class FetchRequest:
     overrides: Mapping[str, str] = Factory(dict)
     cancelled: Callable[[], bool] = lambda: False
     outcome: FetchOutcome = Factory(FetchOutcome)
+    trigger: Trigger = Trigger.SCHEDULED
+    inbox: SourceInbox | None = None
 
 
 @frozen
@@ -56,6 +61,11 @@ class Fetch:
     def nothing_new(self) -> str | None:
         """Why there is no input, if the connector found none."""
         return None if self.gathered else self.context.outcome.nothing_new
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether there are deliveries that cannot be made an input of."""
+        return bool(self.context.outcome.pushed.unreadable)
 
     @property
     def payloads(self) -> list[Payload]:
@@ -80,6 +90,8 @@ def fetch(source: Source, request: FetchRequest) -> Iterator[Fetch]:
 
     :raises InventorySourcesError: when any part of it fails.
     """
+    with foreign_errors(SinkError, "sink", source.sink):
+        refuse_declared_locations(source)
     with fetch_context(source, request) as context:
         yield Fetch(source, request, context, _gather(source, context))
 
@@ -126,6 +138,8 @@ def fetch_context(source: Source, request: FetchRequest) -> Iterator[FetchContex
             cancelled=request.cancelled,
             progress=request.progress,
             outcome=request.outcome,
+            trigger=request.trigger,
+            inbox=request.inbox,
         )
     finally:
         _remove(spool)

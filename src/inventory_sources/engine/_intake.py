@@ -17,6 +17,7 @@ from inventory_sources.errors import (
     ConfigurationError,
     DecodeError,
     FetchError,
+    InputTooLarge,
     InventorySourcesError,
     MappingError,
     Phase,
@@ -24,9 +25,9 @@ from inventory_sources.errors import (
     SourceMissing,
     StructureInvalid,
 )
-from inventory_sources.mappers import concat_batches, resolve_duplicates
+from inventory_sources.mappers import concat_batches, newest_of_each, resolve_duplicates
 from inventory_sources.payload import Evidence, Payload
-from inventory_sources.protocols.connector import FetchContext
+from inventory_sources.protocols.connector import FetchContext, Pushed
 from inventory_sources.protocols.decoder import DecodeContext, Decoder
 from inventory_sources.protocols.mapper import MapContext
 from inventory_sources.source import Source
@@ -50,6 +51,10 @@ class RowCells:
         if raw.frame.height:
             self._batches.append((part, raw.numbers[0], raw.numbers[-1], raw.cells or _kept(raw)))
 
+    def forget(self, part: int) -> None:
+        """Drops the rows of a part."""
+        self._batches = [batch for batch in self._batches if batch[0] != part]
+
     def of(self, part: int, number: int) -> Mapping[str, str | None] | None:
         """The row's cells by heading, or ``None`` where they are not at hand."""
         for batch_part, first, last, cells in self._batches:
@@ -72,6 +77,9 @@ class Intake:
     :param cells: the row of an input, by part and number, as it was read; only while the intake is open.
     :param warnings: of the connector and the decoder.
     :param digest: as :attr:`Fetch.digest`.
+    :param deliveries: those that the batch carries or stands for, by id.
+    :param aside: deliveries that could not be read, with why.
+    :param partial: whether it is a partial feed although the source's may be a snapshot: what was pushed.
     """
 
     batch: StockBatch
@@ -83,6 +91,9 @@ class Intake:
     cells: RowCells | None = None
     warnings: tuple[str, ...] = ()
     digest: str | None = None
+    deliveries: tuple[str, ...] = ()
+    aside: Mapping[str, InventorySourcesError] = Factory(dict)
+    partial: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -95,7 +106,7 @@ def read(fetched: Fetch) -> Intake:
 
     :raises InventorySourcesError: with nothing used, when any part of it fails.
     """
-    if fetched.nothing_new:
+    if fetched.nothing_new and not fetched.unreadable:
         raise SourceMissing(fetched.nothing_new)
     reader = _Reader(fetched.source, fetched.request, fetched.context, _time_now(fetched.source, fetched.context))
     for part in fetched.gathered:
@@ -137,10 +148,14 @@ class _Reader:
     records: int = 0
     cells: RowCells = Factory(RowCells)
     warnings: list[str] = Factory(list)
+    deliveries: list[str] = Factory(list)
+    aside: dict[str, InventorySourcesError] = Factory(lambda self: dict(self._pushed.unreadable), takes_self=True)
 
     def read(self, fetched: Payload | list[Mapping[str, object]]) -> None:
         """One input, or one series of plain records."""
-        if isinstance(fetched, Payload):
+        if isinstance(fetched, Payload) and fetched.delivery:
+            self._read_delivery(fetched, fetched.delivery)
+        elif isinstance(fetched, Payload):
             self._read_payload(fetched)
         else:
             self._read_records(fetched)
@@ -151,7 +166,10 @@ class _Reader:
         with foreign_errors(MappingError, "mapper", mapper):
             whole = concat_batches(self.batches)
             whole.origins = tuple(self.origins)  # what is said of duplicates names the inputs
-            whole = resolve_duplicates(whole, mapper.duplicates)
+            if self._pushed.drained:
+                whole = newest_of_each(whole, self.times, self.context.started_at)
+            else:
+                whole = resolve_duplicates(whole, mapper.duplicates)
         evidence = Evidence.all_of(self.evidence)
         self.request.progress("map", "rows", self.rows)
         return Intake(
@@ -163,7 +181,33 @@ class _Reader:
             self.context.next_cursor,
             self.cells,
             tuple(dict.fromkeys((*self.context.outcome.warnings, *self.warnings))),
+            deliveries=(*self._pushed.covered, *self.deliveries),
+            aside=self.aside,
+            partial=self._pushed.drained and not self._pushed.whole,
         )
+
+    @property
+    def _pushed(self) -> Pushed:
+        return self.context.outcome.pushed
+
+    def _read_delivery(self, payload: Payload, delivery: str) -> None:
+        """One delivery with its duplicates settled; it leaves nothing behind when it cannot be read."""
+        part, batches, rows, warned = len(self.origins), len(self.batches), self.rows, len(self.warnings)
+        try:
+            self._read_payload(payload)
+            mine = concat_batches(self.batches[batches:])
+            mine.origins = tuple(self.origins)
+            mine = resolve_duplicates(mine, self.source.mapper.duplicates)
+        except (DecodeError, MappingError, InputTooLarge, ClockSkewed) as error:
+            self.aside[delivery] = error
+            del self.origins[part:], self.evidence[part:], self.times[part:]
+            del self.batches[batches:], self.warnings[warned:]
+            self.rows = rows
+            self.cells.forget(part)
+            return
+        mine.origins = ()
+        self.batches[batches:] = [mine]
+        self.deliveries.append(delivery)
 
     def _read_payload(self, payload: Payload) -> None:
         decoder = self.source.decoder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from attrs import evolve
@@ -14,7 +15,7 @@ from inventory_sources.quantities import Refusal
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["concat_batches", "resolve_duplicates"]
+__all__ = ["concat_batches", "newest_of_each", "resolve_duplicates"]
 
 _KEY = ("sku", "location")
 _NAMED = 5
@@ -82,6 +83,28 @@ def resolve_duplicates(batch: StockBatch, policy: DuplicatePolicy) -> StockBatch
     settled = _settled(twice, policy)
     dropped = 0 if policy is DuplicatePolicy.SUM else twice.height - settled.height
     frame = pl.concat([rest, settled.select(rest.columns)]).sort("row").drop("row")
+    return evolve(batch, frame=frame, mapped_rows=batch.mapped_rows - dropped, superseded=batch.superseded + dropped)
+
+
+def newest_of_each(batch: StockBatch, times: Sequence[datetime | None], otherwise: datetime) -> StockBatch:
+    """The newest observation of each (SKU, location) among several inputs; of equally old ones that of the last input.
+
+    Those it overtakes count as superseded. Inputs whose own duplicates are settled.
+
+    :param times: when each input was observed, by ``part``; ``otherwise`` stands for one that does not say.
+    """
+    twice = _repeated(batch.frame)
+    if not twice.height:
+        return batch
+    import polars as pl
+
+    kind = batch_schema()["as_of"]
+    of_input = pl.Series([moment or otherwise for moment in times], dtype=kind)
+    observed = pl.coalesce("as_of", pl.lit(of_input).gather(pl.col("part")))
+    newest = twice.with_columns(observed=observed).sort("observed", "part", "row").unique(_KEY, keep="last")
+    rest = batch.frame.with_row_index("row").join(twice, on="row", how="anti", maintain_order="left")
+    frame = pl.concat([rest, newest.select(rest.columns)]).sort("row").drop("row")
+    dropped = twice.height - newest.height
     return evolve(batch, frame=frame, mapped_rows=batch.mapped_rows - dropped, superseded=batch.superseded + dropped)
 
 

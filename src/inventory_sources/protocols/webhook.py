@@ -15,6 +15,8 @@ from typing import Protocol, runtime_checkable
 
 from attrs import define, field, frozen
 
+from inventory_sources.errors import ConfigurationError
+
 __all__ = ["Admitted", "Answer", "Delivery", "ReceiveLimits", "Receiver", "SignatureScheme", "Verified"]
 
 _HeaderPairs = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -23,6 +25,11 @@ _HeaderPairs = Mapping[str, str] | Iterable[tuple[str, str]]
 def _pairs(headers: _HeaderPairs) -> tuple[tuple[str, str], ...]:
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     return tuple((name.lower(), value) for name, value in pairs)
+
+
+def _aware(instance: object, attribute: object, moment: datetime) -> None:
+    if moment.tzinfo is None:
+        raise ConfigurationError("received_at needs a time zone", guidance="Use datetime.now(UTC).")
 
 
 @define(frozen=True, slots=False)
@@ -40,7 +47,7 @@ class Delivery:
 
     headers: tuple[tuple[str, str], ...] = field(converter=_pairs, repr=False)
     body: bytes = field(repr=False)
-    received_at: datetime
+    received_at: datetime = field(validator=_aware)
     url: str = field(default="", repr=False)
     method: str = "POST"
     client: str | None = None
@@ -135,8 +142,17 @@ class Receiver(Protocol):
     def limits(self) -> ReceiveLimits:
         """What the source takes."""
 
+    @property
+    def accepted(self) -> Answer:
+        """What the sender of a kept delivery is answered, a 2xx."""
+
+    @property
+    def at_once(self) -> bool:
+        """Whether what was kept is applied before the sender is answered, where no other sync is running."""
+
     def admit(self, delivery: Delivery, now: datetime) -> Admitted | Answer:
         """What to keep a delivery as, or the answer that ends it: a handshake's, a 400, a 401.
 
-        The body is within ``limits.max_body``. Nothing of it is parsed before its signature is good. Never raises.
+        The body is within ``limits.max_body``. Nothing of it is parsed before its signature is good. ``now`` is the
+        time of receipt. Never raises.
         """

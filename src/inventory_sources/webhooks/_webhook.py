@@ -64,6 +64,9 @@ class Webhook:
     :param max_depth: of a JSON body's nesting.
     :param encodings: content encodings that are taken, of ``gzip`` and ``deflate``; the signature is of the encoded
         bytes.
+    :param reply: the body of the answer to a delivery that was kept; JSON where it begins with a brace.
+    :param at_once: applies what was kept before the sender is answered, where no other sync is running; workers do it
+        otherwise. Senders wait a few seconds at most, so this is for small feeds and quick sinks.
     :param limits: what the source takes.
     """
 
@@ -75,6 +78,8 @@ class Webhook:
     json: bool = True
     max_depth: int = 64
     encodings: tuple[str, ...] = field(default=(), converter=tuple)
+    reply: str = ""
+    at_once: bool = False
     limits: ReceiveLimits = field(factory=ReceiveLimits)
 
     def __attrs_post_init__(self) -> None:
@@ -100,6 +105,12 @@ class Webhook:
         if self.pull is None:
             return not self.snapshot
         return getattr(self.pull, "gives_changes", False) is True
+
+    @property
+    def accepted(self) -> Answer:
+        """What the sender of a kept delivery is answered."""
+        kind = "application/json" if self.reply.startswith("{") else "text/plain; charset=utf-8"
+        return Answer(200, (("content-type", kind),), self.reply.encode())
 
     def admit(self, delivery: Delivery, now: datetime) -> Admitted | Answer:
         """What to keep a delivery as, or the answer that ends it."""
