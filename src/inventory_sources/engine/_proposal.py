@@ -10,9 +10,10 @@ from attrs import frozen
 from inventory_sources.batch import RejectionKind, StockBatch
 from inventory_sources.engine._fetching import foreign_errors
 from inventory_sources.engine._intake import Intake
+from inventory_sources.engine._locations import refuse_locations
 from inventory_sources.engine._planning import Approval, PlanSettings, make_plan
 from inventory_sources.engine._row_fault import declared_columns
-from inventory_sources.errors import MappingError, SinkError, SinkSchemaInvalid
+from inventory_sources.errors import MappingError, SinkError
 from inventory_sources.feed import AbsencePolicy, FeedScope
 from inventory_sources.ledger import Ledger, LedgerChange
 from inventory_sources.plan import Outcome, SyncPlan
@@ -93,7 +94,7 @@ def propose(source: Source, intake: Intake, background: Background, approved: Ap
     """
     with foreign_errors(SinkError, "sink", source.sink):
         traits = source.sink.describe()
-    _refuse_locations(source, intake.batch, traits)
+    refuse_locations(source, intake.batch, traits)
     settings = PlanSettings(
         source=source.name,
         config_version=background.state.config_version,
@@ -128,14 +129,6 @@ def _known(catalog: Catalog | None) -> Callable[[Sequence[str]], Collection[str]
             return catalog.known(skus)
 
     return known
-
-
-def _refuse_locations(source: Source, batch: StockBatch, traits: SinkTraits) -> None:
-    if not traits.locations and batch.frame["location"].max():  # the empty one comes first
-        raise SinkSchemaInvalid(
-            f"source {source.name!r} tells locations apart and its stock table does not",
-            guidance="Declare the sink's location column, or sum the locations: map no location and sum duplicates.",
-        )
 
 
 def read_levels(source: Source, batch: StockBatch, ledger: Ledger) -> pl.DataFrame:

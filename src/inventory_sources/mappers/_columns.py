@@ -115,6 +115,10 @@ class Columns:
         """The columns to read, as declared."""
         return tuple(name for name in (self.sku, self.quantity, self.location, self.as_of) if name is not None)
 
+    def may_be_at(self, location: str) -> bool:
+        """Whether a level can be at this location: a row is never at none if there is a column of locations."""
+        return location == self.fixed_location if self.location is None else bool(location)
+
     def select(self, headings: Sequence[str]) -> Sequence[str]:
         """The headings to read.
 

@@ -7,6 +7,8 @@ are settled afterwards over the whole feed, by the policy the mapper names.
 
 A mapper of one's own may yield plain :class:`~inventory_sources.batch.StockLevel` and
 :class:`~inventory_sources.batch.Rejection` objects, one for each of ``raw.records()``.
+
+``may_be_at(location)`` is optional: whether a level can be at this location, ``""`` for none, as far as is declared.
 """
 
 from __future__ import annotations

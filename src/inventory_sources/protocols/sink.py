@@ -4,6 +4,9 @@ A sink declares honestly what it can (:class:`SinkTraits`); what is promised of 
 reads, ``apply`` writes one change set, all of it or nothing where the sink has transactions. A sink of one's own may
 return and take plain values: an iterable of ``CurrentLevel`` from ``levels``, and ``changes`` iterates as
 :class:`~inventory_sources.plan.PlanItem`.
+
+``named_locations`` is optional: the locations that its levels can be at, ``""`` for none, or ``None`` where that is not
+declared. With it, a source none of whose levels can be at one of them is refused before anything is fetched.
 """
 
 from __future__ import annotations

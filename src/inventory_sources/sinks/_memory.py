@@ -74,6 +74,11 @@ class MemorySink:
         with self._lock:
             return self._rows[sku, location].quantity
 
+    @property
+    def named_locations(self) -> frozenset[str] | None:
+        """That there are none, unless it tells locations apart."""
+        return None if self._traits.locations else frozenset({""})
+
     def describe(self) -> SinkTraits:
         """Fenced, with the places and locations given."""
         return self._traits

@@ -118,6 +118,11 @@ class HttpStockSink:
         if WebAddress.parse(self.url).scheme == "http" and not self.allow_plaintext:
             raise ConfigurationError("credentials would be sent in the clear over http://", guidance="Use https://.")
 
+    @property
+    def named_locations(self) -> frozenset[str] | None:
+        """That there are none, if ``traits`` say so."""
+        return None if self.traits.locations else frozenset({""})
+
     def headers(self) -> Mapping[str, str]:
         """Sent with each request: the credentials."""
         return {}

@@ -129,6 +129,11 @@ class ShopifySink(HttpStockSink):
             SinkLevel.COMPARE_AND_SET, 0, any(self.locations), guarded_by="changeFromQuantity, compared by Shopify"
         )
 
+    @property
+    def named_locations(self) -> frozenset[str]:
+        """Those that are declared."""
+        return frozenset(self.locations)
+
     def headers(self) -> Mapping[str, str]:
         """The app's token."""
         return {"X-Shopify-Access-Token": self.token.reveal()}

@@ -75,6 +75,11 @@ class SqlStockSink:
     def __attrs_post_init__(self) -> None:
         self._dialect = dialect_of(self._engine.dialect)
 
+    @property
+    def named_locations(self) -> frozenset[str] | None:
+        """That there are none, unless there is a column of them."""
+        return None if self.location is not None else frozenset({""})
+
     def describe(self) -> SinkTraits:
         """Looks at the table and says what follows from its columns.
 
