@@ -55,7 +55,7 @@ def test_message_and_guidance_are_shown_and_stored(error: type[InventorySourcesE
     ("names", "recovery"),
     [
         ("ConnectFailed FetchTimeout ServerFailed SourceMissing Truncated SinkUnavailable StoreUnavailable", "retry"),
-        ("RateLimited InputIncomplete", "wait"),
+        ("RateLimited InputIncomplete SinkRateLimited", "wait"),
         ("AccessRefused AddressDenied HostKeyRefused HostKeyChanged SecretNotFound", "block"),
         ("InputTooLarge EncodingInvalid HeadingInvalid StructureInvalid MappingError SinkSchemaInvalid", "stop"),
     ],

@@ -51,11 +51,16 @@ class Place:
 
 
 class RejectionKind(Enum):
-    """Why a row is not applied; the three beside ``mapped`` that make up the rows read."""
+    """Why a row is not applied.
+
+    The first three, beside ``mapped``, make up the rows read. ``FAILED`` is an item of the plan that the sink did not
+    take; no mapper tells of it.
+    """
 
     UNMAPPED = "unmapped"
     INVALID = "invalid"
     DUPLICATE = "duplicate"
+    FAILED = "failed"
 
 
 @frozen
@@ -67,6 +72,7 @@ class Rejection:
     :param guidance: what to do.
     :param cells: the row as read, by heading.
     :param sku: its identifier as far as it could be read.
+    :param quantity: as read; of a failed item the level that it was to be set to.
     """
 
     kind: RejectionKind

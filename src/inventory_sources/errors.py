@@ -30,6 +30,7 @@ Every error names a stable ``code``, the ``phase`` it belongs to, how a sync rec
     ├── SinkError
     │   ├── SinkSchemaInvalid       the stock table lacks what was declared
     │   └── SinkUnavailable         locked, gone, refused
+    │       └── SinkRateLimited     the platform says when to come back
     ├── StoreError
     │   ├── StoreUnavailable
     │   ├── SchemaTooNew
@@ -83,6 +84,7 @@ __all__ = [
     "ServerFailed",
     "SignatureInvalid",
     "SinkError",
+    "SinkRateLimited",
     "SinkSchemaInvalid",
     "SinkUnavailable",
     "SourceExists",
@@ -131,6 +133,7 @@ class InventorySourcesError(Exception):
     :param message: what happened and where, free of secrets: it is stored, logged and sent in notifications.
     :param guidance: what to do about it; the class's own advice unless given.
     :param recovery: overrides the class's way to recover, for a case that the raiser knows better.
+    :param retry_after: how long to wait at least, as told; ``None`` leaves it to the retry policy.
     """
 
     code: ClassVar[str] = "error"
@@ -140,11 +143,19 @@ class InventorySourcesError(Exception):
     #: What makes it a matter of security, such as the key that a server showed: free of secrets, and told at once.
     alarm: str | None = None
 
-    def __init__(self, message: str, *, guidance: str | None = None, recovery: Recovery | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        guidance: str | None = None,
+        recovery: Recovery | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.guidance: str = guidance or self.default_guidance
         self.recovery: Recovery = recovery or self.default_recovery
+        self.retry_after = retry_after
 
     @property
     def may_pass(self) -> bool:
@@ -284,9 +295,7 @@ class HostKeyChanged(HostKeyRefused):
     """
 
     code = "host_key_changed"
-    default_guidance = (
-        "Ask the server's operator why its key is another one; pin the new one only when they confirm it."
-    )
+    default_guidance = "Ask the server's operator why its key changed; pin the new one only when they confirm it."
 
     def __init__(self, message: str, *, guidance: str | None = None, shown: str | None = None) -> None:
         super().__init__(message, guidance=guidance)
@@ -294,18 +303,11 @@ class HostKeyChanged(HostKeyRefused):
 
 
 class RateLimited(FetchError):
-    """The source asks to come back later (HTTP 429, or 503 with Retry-After); burns no retry.
-
-    :param retry_after: how long to wait, as told; ``None`` leaves it to the retry policy.
-    """
+    """The source asks to come back later (HTTP 429, or 503 with Retry-After); burns no retry."""
 
     code = "rate_limited"
     default_recovery = Recovery.WAIT
     default_guidance = "It is asked again when the source allows; lower the frequency if this happens often."
-
-    def __init__(self, message: str, *, retry_after: timedelta | None = None, guidance: str | None = None) -> None:
-        super().__init__(message, guidance=guidance)
-        self.retry_after = retry_after
 
 
 class Truncated(FetchError):
@@ -396,6 +398,14 @@ class SinkUnavailable(SinkError):
     """The stock table's database is locked, gone or refusing."""
 
     code = "sink_unavailable"
+
+
+class SinkRateLimited(SinkUnavailable):
+    """The platform asks to come back later; burns no retry."""
+
+    code = "sink_rate_limited"
+    default_recovery = Recovery.WAIT
+    default_guidance = "The rest is written when the platform allows; lower the frequency if this happens often."
 
 
 class StoreError(InventorySourcesError):

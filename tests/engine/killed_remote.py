@@ -23,6 +23,10 @@ class InPairs(ShopifySink):
     """Writes two items at once, and dies before the batch that begins with the fatal one."""
 
     batch = 2
+
+    def pause(self, seconds: float) -> None:
+        """Makes none: a test waits for nothing."""
+
     fatal: ClassVar[str] = ""
 
     def write(self, api: RemoteApi, writes: Sequence[RemoteWrite], context: ApplyContext) -> list[ItemOutcome]:
@@ -31,14 +35,14 @@ class InPairs(ShopifySink):
         return super().write(api, writes, context)
 
 
-def worker(folder: Path, url: str, clock: ManualClock) -> SyncEngine:
+def worker(folder: Path, url: str, clock: ManualClock, as_of: str = "fetch") -> SyncEngine:
     """An engine with the feed of the folder into the shop."""
     engine = SyncEngine(
         SqlStateStore(str(folder / "state.db"), clock=clock), clock=clock, worker=f"worker-{os.getpid()}"
     )
     source = Source(
         name="erp",
-        connector=FileConnector(str(folder / "feed.csv"), as_of="fetch"),
+        connector=FileConnector(str(folder / "feed.csv"), as_of=as_of),
         decoder=CsvDecoder(),
         mapper=Columns(),
         feed=Feed.snapshot("available"),

@@ -40,6 +40,7 @@ class ShopifyServer:
     :ivar before: is called before each mutation, for what happens in between: a sale.
     :ivar faults: one for each coming mutation: its answer in place of the real one; throttles come before it is made.
     :ivar throttles: so many requests are turned away first.
+    :ivar turned_away: one for each coming mutation: its answer, where it is not made.
     :ivar groups: the adjustments that were made, each a list of changes.
     :ivar whole: whether a refused quantity has none set; otherwise the others are.
     """
@@ -48,6 +49,7 @@ class ShopifyServer:
     before: list[Callable[[], None]] = field(factory=list)
     faults: list[Fault] = field(factory=list)
     throttles: int = 0
+    turned_away: list[Response | None] = field(factory=list)
     groups: list[list[str]] = field(factory=list)
     keys: dict[str, tuple[str, dict[str, Any]]] = field(factory=dict)
     sent: list[str] = field(factory=list)
@@ -83,6 +85,8 @@ class ShopifyServer:
         if "inventorySetQuantities" in query:
             assert "@idempotent(key: $key)" in query
             self.sent.append(variables["key"])
+            if self.turned_away and (turned_away := self.turned_away.pop(0)):
+                return turned_away
             for happening in self.before[:1]:
                 self.before.remove(happening)
                 happening()

@@ -143,10 +143,13 @@ def test_a_shop_that_goes_silent_ends_the_run_and_the_next_finds_what_was_writte
     shop.faults += [lambda _: None, *[lost] * 4]  # the first is of an idle connection, which does not count
     items = [change(f"{number:03}", 5, 6) for number in range(300)]
     sink = sink_of(stack, shop)
-    with pytest.raises(SinkUnavailable, match="could not write the levels") as caught:
-        ended(sink, *items)
-    assert caught.value.recovery is Recovery.RETRY
-    assert "finds what was written" in caught.value.guidance
+    broken_off = sink.apply(changes_of(items), CONTEXT)
+    unknown = {item.sku: (item.outcome, item.reason) for item in broken_off.exceptions}
+    assert unknown == {f"{number:03}": (Outcome.FAILED, "not_reached") for number in range(250, 300)}
+    assert isinstance(broken_off.stopped, SinkUnavailable)
+    assert broken_off.stopped.message.startswith("could not write the levels")
+    assert broken_off.stopped.recovery is Recovery.RETRY
+    assert "finds what was written" in broken_off.stopped.guidance
     assert set(ended(sink, *items).values()) == {(Outcome.UNCHANGED, "already_there")}
     assert [len(group) for group in shop.groups] == [250, 50]
 

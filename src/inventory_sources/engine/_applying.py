@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import Factory, evolve, frozen
 
 from inventory_sources.engine._fetching import foreign_errors
+from inventory_sources.engine._intake import RowCells
 from inventory_sources.engine._lease import Lease
 from inventory_sources.engine._proposal import levels_frame
+from inventory_sources.engine._refusals import with_refusals
 from inventory_sources.errors import SinkError
 from inventory_sources.plan import Outcome, SyncPlan
 from inventory_sources.protocols.connector import Progress
-from inventory_sources.protocols.sink import ApplyContext, Changes, ItemOutcome
+from inventory_sources.protocols.sink import MOVED_ON, NOT_REACHED, ApplyContext, ApplyResult, Changes, ItemOutcome
 from inventory_sources.run import RunCounts, SyncRun
 from inventory_sources.source import Source
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["MOVED_ON", "apply_plan"]
+__all__ = ["Applied", "apply_plan"]
 
-#: The reason by which a sink says that a level is not the expected one any more.
-MOVED_ON = "moved_on"
 _ROUNDS = 3
 _KEY = ["sku", "location"]
+
+
+@frozen
+class Applied:
+    """A plan as it was applied.
+
+    :param plan: with the outcomes and counts as they ended, and a rejection for each item that the sink refused.
+    :param refused: how many those are, by the code of the reason.
+    :param stopped: why the sink stopped before the end.
+    """
+
+    plan: SyncPlan
+    refused: Mapping[str, int] = Factory(dict)
+    stopped: SinkError | None = None
 
 
 @frozen
@@ -35,14 +49,22 @@ class _Target:
 
 
 def apply_plan(
-    source: Source, plan: SyncPlan, run: SyncRun, lease: Lease, *, progress: Progress, connection: object | None
-) -> SyncPlan:
-    """Writes the plan's changes; gives the plan with the outcomes and counts as they ended.
+    source: Source,
+    plan: SyncPlan,
+    run: SyncRun,
+    lease: Lease,
+    *,
+    progress: Progress,
+    connection: object | None,
+    cells: RowCells | None = None,
+) -> Applied:
+    """Writes the plan's changes.
 
     Items that the sink refused because its level has moved on since the plan are compared again and tried again, a
     bounded number of times.
 
-    :raises SinkError: when nothing was written, for a sink with transactions.
+    :param cells: the rows as they were read, where they are at hand.
+    :raises SinkError: when nothing, or nobody knows what, was written.
     :raises LeaseLost: when another worker owns the source.
     """
     context = ApplyContext(
@@ -53,24 +75,41 @@ def apply_plan(
         progress=lambda done: progress("apply", "items", done),
         connection=connection,
     )
-    target = _Target(source, context)
-    exceptions = _write(target, plan) if plan.counts.changed else ()
+    result = _in_rounds(_Target(source, context), plan)
+    if result.stopped and connection is not None:
+        raise result.stopped  # takes back what was written, with the transaction
+    applied, refused = with_refusals(_with_outcomes(plan, result.exceptions), result.exceptions, cells)
+    return Applied(applied, refused, result.stopped)
+
+
+def _in_rounds(target: _Target, plan: SyncPlan) -> ApplyResult:
+    result = _write(target, plan) if plan.counts.changed else ApplyResult()
     for _ in range(_ROUNDS - 1):
-        moved = [item for item in exceptions if item.reason == MOVED_ON]
-        if not moved:
+        moved = [item for item in result.exceptions if item.reason == MOVED_ON]
+        if not moved or result.stopped:
             break
-        again = _compare_again(source, plan, moved)
-        settled = [item for item in exceptions if item.reason != MOVED_ON]
-        exceptions = [*settled, *_without_write(again), *_write(target, again)]
-    return _with_outcomes(plan, exceptions)
+        settled = [item for item in result.exceptions if item.reason != MOVED_ON]
+        again = _another_round(target, plan, moved)
+        result = evolve(again, exceptions=(*settled, *again.exceptions))
+    return result
 
 
-def _write(target: _Target, plan: SyncPlan) -> Sequence[ItemOutcome]:
+def _another_round(target: _Target, plan: SyncPlan, moved: Sequence[ItemOutcome]) -> ApplyResult:
+    try:
+        again = _compare_again(target.source, plan, moved)
+        result = _write(target, again)
+    except SinkError as error:  # what the rounds before have written is written
+        return ApplyResult(tuple(evolve(item, reason=NOT_REACHED) for item in moved), error)
+    return evolve(result, exceptions=(*_without_write(again), *result.exceptions))
+
+
+def _write(target: _Target, plan: SyncPlan) -> ApplyResult:
     changes = Changes(plan)
     if not len(changes):
-        return ()
+        return ApplyResult()
     with foreign_errors(SinkError, "sink", target.source.sink):
-        return target.source.sink.apply(changes, target.context).exceptions
+        result = target.source.sink.apply(changes, target.context)
+        return evolve(result, exceptions=tuple(result.exceptions))
 
 
 def _compare_again(source: Source, plan: SyncPlan, moved: Sequence[ItemOutcome]) -> SyncPlan:

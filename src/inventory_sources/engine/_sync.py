@@ -11,7 +11,7 @@ from typing import Any, cast
 from attrs import Factory, define, evolve, field
 
 from inventory_sources.batch import RejectionKind
-from inventory_sources.engine._applying import apply_plan
+from inventory_sources.engine._applying import Applied, apply_plan
 from inventory_sources.engine._fetching import Fetch, FetchRequest, fetch, fetch_context, foreign_errors
 from inventory_sources.engine._held import pack_intake, unpack_intake
 from inventory_sources.engine._intake import Intake, read
@@ -25,8 +25,8 @@ from inventory_sources.errors import (
     InputTooLarge,
     InventorySourcesError,
     LeaseLost,
-    RateLimited,
     Recovery,
+    SinkError,
     StoreError,
     SyncCancelled,
 )
@@ -34,7 +34,7 @@ from inventory_sources.plan import SyncPlan, VerdictAction
 from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.connector import FetchOutcome, Progress
 from inventory_sources.protocols.sink import SinkLevel
-from inventory_sources.protocols.store import HeldPlan, StateChange, StateStore, Transaction, UnmappedSku
+from inventory_sources.protocols.store import HeldPlan, LedgerChange, StateChange, StateStore, Transaction, UnmappedSku
 from inventory_sources.run import Failure, RunResult, SyncRun, Trigger
 from inventory_sources.source import Source
 from inventory_sources.status import AppliedInput, Cancel, Fail, Hold, Rest, SourceState, Succeed
@@ -63,6 +63,8 @@ class Sync:
     _outcome: FetchOutcome = field(default=Factory(FetchOutcome), init=False)
     _inputs: tuple[str, ...] = field(default=(), init=False)
     _refused: bool = field(default=False, init=False)
+    _refusals: Mapping[str, int] = field(default=Factory(dict), init=False)
+    _unfinished: int = field(default=0, init=False)
 
     def run(self) -> SyncRun:
         """Runs it and records how it ended; then does what the connector left to be done after that.
@@ -71,6 +73,8 @@ class Sync:
         :raises StoreError: when the end could not be recorded; the lease will expire and the run be rescued.
         """
         run = self._run()
+        if self._refusals:
+            self.logger.warning("items_refused", reasons=dict(self._refusals), rereads=self._unfinished)
         self._follow_up(run)
         return run
 
@@ -164,27 +168,67 @@ class Sync:
             self.lease.renew()
         if proposal.traits.level is SinkLevel.SHARED_TRANSACTION:
             return self._finish(
-                lambda tx: self._succeed(intake, background, proposal, self._apply(proposal.plan, tx.connection))
+                lambda tx: self._succeed(
+                    intake, background, proposal, self._apply(intake, proposal, tx.connection).plan
+                )
             )
-        applied = self._apply(proposal.plan, None)
-        return self._finish(lambda tx: self._succeed(intake, background, proposal, applied))
+        applied = self._apply(intake, proposal, None)
+        if applied.stopped is not None:
+            ledger = proposal.ledger_change(background.ledger, applied.plan)
+            return self._break_off(intake, applied.plan, ledger, applied.stopped)
+        return self._finish(lambda tx: self._succeed(intake, background, proposal, applied.plan))
 
-    def _apply(self, plan: SyncPlan, connection: object | None) -> SyncPlan:
-        return apply_plan(
-            self.source, plan, self.claimed.run, self.lease, progress=self.progress, connection=connection
+    def _apply(self, intake: Intake, proposal: Proposal, connection: object | None) -> Applied:
+        applied = apply_plan(
+            self.source,
+            proposal.plan,
+            self.claimed.run,
+            self.lease,
+            progress=self.progress,
+            connection=connection,
+            cells=intake.cells,
         )
+        self._refusals = applied.refused
+        return applied
+
+    def _break_off(self, intake: Intake, applied: SyncPlan, ledger: LedgerChange | None, error: SinkError) -> SyncRun:
+        """Fails, and keeps what was written before the sink stopped."""
+
+        def extras(state: SourceState) -> StateChange:
+            kept = applied.rejections.kept
+            return StateChange(state, rejections_of=self.claimed.run.id, rejections=kept, ledger=ledger)
+
+        return self._fail(error, self._record(intake, applied), extras)
+
+    def _rereads(self, intake: Intake, applied: SyncPlan) -> tuple[int, tuple[str, ...]]:
+        """How often in a row, this time included, the input is left to be fetched again for what the sink refused.
+
+        An input that the connector would not give again, as it keeps a cursor or puts files away, is left as often as
+        a failed sync is retried: one item that is never taken must not stop a source for ever.
+        """
+        if not applied.counts.failed or (intake.cursor is None and not self._outcome.after_commit):
+            return 0, ()
+        before = self.claimed.state.applied
+        rereads = before.rereads + 1 if before else 1
+        if rereads < self.source.retry.exhausted:
+            return rereads, ()
+        return 0, (f"refused items were tried {rereads} times: the source goes on, until it sends them again",)
 
     def _succeed(self, intake: Intake, background: Background, proposal: Proposal, applied: SyncPlan) -> Ending:
-        run = evolve(self._record(intake, applied), result=RunResult.COMPLETED)
+        rereads, given_up = self._rereads(intake, applied)
+        self._unfinished = rereads
+        run = self._record(intake, applied)
+        run = evolve(run, result=RunResult.COMPLETED, warnings=(*run.warnings, *given_up))
+        digest = intake.digest if _leaves_nothing(proposal, applied) else None
         event = Succeed(
             run.id,
             run.epoch,
             baseline_rows=intake.rows,
             baseline_matched=applied.figures.matched,
-            cursor=intake.cursor,
+            cursor=None if rereads else intake.cursor,
             memo=self._outcome.memo,
-            applied=AppliedInput(run.started_at, intake.digest if _leaves_nothing(proposal, applied) else None),
-            more=self._outcome.more,
+            applied=AppliedInput(run.started_at, digest, rereads),
+            more=self._outcome.more and not rereads,
         )
         ledger = proposal.ledger_change(background.ledger, applied)
 
@@ -244,19 +288,20 @@ class Sync:
         }
         return StateChange(state, rejections_of=self.claimed.run.id, rejections=kept, unmapped=tuple(unmapped.values()))
 
-    def _fail(self, error: InventorySourcesError) -> SyncRun:
-        run = self.claimed.run
+    def _fail(
+        self,
+        error: InventorySourcesError,
+        record: SyncRun | None = None,
+        extras: Callable[[SourceState], StateChange] = StateChange,
+    ) -> SyncRun:
+        run = record or evolve(self.claimed.run, inputs=self._inputs, warnings=tuple(self._outcome.warnings))
         self._refused = isinstance(error, (DecodeError, InputTooLarge)) and not error.may_pass
-        retry_after = error.retry_after if isinstance(error, RateLimited) else None
         self.logger.warning("sync_failed", code=error.code, message=error.message)
 
         def ending(tx: Transaction) -> Ending:
             failure = Failure.of(error, tx.now)
-            event = Fail(run.id, run.epoch, failure, error.recovery, retry_after, self._outcome.memo)
-            warnings = tuple(self._outcome.warnings)
-            return Ending(
-                event, evolve(run, result=RunResult.FAILED, failure=failure, inputs=self._inputs, warnings=warnings)
-            )
+            event = Fail(run.id, run.epoch, failure, error.recovery, error.retry_after, self._outcome.memo)
+            return Ending(event, evolve(run, result=RunResult.FAILED, failure=failure), extras)
 
         return self._finish(ending)
 
@@ -271,7 +316,8 @@ class Sync:
 
     def _follow_up(self, run: SyncRun) -> None:
         """Calls what is to be called after the end is recorded; the run stays as it is recorded, whatever happens."""
-        actions = self._outcome.after_commit if run.result is RunResult.COMPLETED else ()
+        done = run.result is RunResult.COMPLETED and not self._unfinished
+        actions = self._outcome.after_commit if done else ()
         if run.result in (RunResult.FAILED, RunResult.HELD) and self._refused:
             actions = self._outcome.after_refusal
         if not actions:

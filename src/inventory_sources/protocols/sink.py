@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, field, frozen
 
+from inventory_sources.errors import SinkError
 from inventory_sources.plan import Outcome, PlanItem, SyncPlan
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
+    "MOVED_ON",
+    "NOT_REACHED",
     "ApplyContext",
     "ApplyResult",
     "Changes",
@@ -34,6 +37,11 @@ __all__ = [
     "SinkTraits",
     "StockSink",
 ]
+
+#: The reason by which a sink says that a level is not the expected one any more; the engine compares it again.
+MOVED_ON = "moved_on"
+#: The reason of items that a sink had not come to when it stopped, or of which it does not know what became.
+NOT_REACHED = "not_reached"
 
 
 class SinkLevel(Enum):
@@ -131,20 +139,29 @@ class ItemOutcome:
 
     :param outcome: ``UNCHANGED`` (it already stood at the new level), ``STALE`` (a newer observation is there) or
         ``FAILED`` (no such row any more, moved on in between, refused).
-    :param reason: a stable code, such as ``row_gone`` or ``moved_on``.
+    :param reason: a stable code of letters, digits and ``_``, such as ``row_gone`` or ``moved_on``: an item that failed
+        is listed with it in the run's rejections.
+    :param guidance: what a person can do about it, in words that are safe to show.
     """
 
     sku: str
     location: str
     outcome: Outcome
     reason: str
+    guidance: str = ""
 
 
 @frozen
 class ApplyResult:
-    """What was written: every item of the changes was, but for the exceptions."""
+    """What was written: every item of the changes was, but for the exceptions.
+
+    :param stopped: why a sink without a transaction around all of its batches ended early. The items that it had not
+        come to, or of which it does not know, are exceptions with the reason :data:`NOT_REACHED`. The run fails with
+        this error; what was written counts as such.
+    """
 
     exceptions: tuple[ItemOutcome, ...] = ()
+    stopped: SinkError | None = None
 
 
 class StockSink(Protocol):
@@ -166,6 +183,7 @@ class StockSink(Protocol):
     def apply(self, changes: Changes, context: ApplyContext) -> ApplyResult:
         """Writes the changes and says which of them ended otherwise.
 
+        :raises SinkRateLimited: when nothing was written, because the platform asks to come back later.
         :raises SinkUnavailable: when nothing, or an unknown part for a sink without transactions, was written.
         :raises LeaseLost: when the epoch is not the highest the sink has seen.
         """

@@ -10,15 +10,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
 from inventory_sources._http import Dialling, HttpClient, HttpLimits, patience, shown_url
 from inventory_sources._url import WebAddress
 from inventory_sources.clock import SystemClock
-from inventory_sources.errors import ConfigurationError
+from inventory_sources.errors import ConfigurationError, SinkError
 from inventory_sources.netguard import networks, system_resolver
 from inventory_sources.plan import Outcome, PlanItem
 from inventory_sources.protocols.sink import (
+    MOVED_ON,
+    NOT_REACHED,
     ApplyContext,
     ApplyResult,
     Changes,
@@ -92,7 +94,7 @@ class HttpStockSink:
     Changes are written in batches. Before each, its levels are read: what stands at its new level already is left
     alone, what is not at the planned one is reported as ``moved_on``, so that the engine compares and tries it again,
     and what is not there, or refuses, fails alone. A batch that breaks off ends the run; the next one finds by
-    reading what was written of it. There is no transaction: batches before that one stay written.
+    reading what was written of it. There is no transaction: batches before that one stay written and count.
 
     :param url: root of the API, ``https://host/path``.
     :param limits: on time and size, for each reading of levels and for each batch.
@@ -102,11 +104,13 @@ class HttpStockSink:
     :param allow_plaintext: whether ``http://`` may be used, over which the credentials can be read.
     :cvar traits: what the sink can.
     :cvar batch: so many items are written at once.
+    :cvar guidance: what a person can do about an item that fails, by the code of its reason.
     :raises ConfigurationError: when one of these cannot be used.
     """
 
     traits: ClassVar[SinkTraits]
     batch: ClassVar[int] = 100
+    guidance: ClassVar[Mapping[str, str]] = {"sku_not_unique": "Give each of the products a SKU of its own."}
 
     url: str = field(kw_only=False, repr=shown_url, validator=_valid_url)
     limits: HttpLimits = field(factory=HttpLimits)
@@ -175,16 +179,24 @@ class HttpStockSink:
             return [CurrentLevel(at.sku, at.quantity, at.location) for at in self._read(api, skus).values()]
 
     def apply(self, changes: Changes, context: ApplyContext) -> ApplyResult:
-        """Writes the changes, batch by batch.
+        """Writes the changes, batch by batch; after the first, what breaks off is told by ``ApplyResult.stopped``.
 
-        :raises SinkUnavailable: when the platform does not answer; an unknown part was written.
-        :raises SinkError: when it refuses a whole batch.
+        :raises SinkRateLimited: when the platform asks for a longer pause than may be made.
+        :raises SinkUnavailable: when the platform does not answer; an unknown part of the first batch was written.
+        :raises SinkError: when it refuses the whole first batch.
         """
         ended: list[ItemOutcome] = []
+        items = list(changes)
         done = 0
-        for batch in pieces(list(changes), self.batch):
-            with self._speaking("write the levels") as api:
-                ended += self._write(api, batch, context)
+        for batch in pieces(items, self.batch):
+            try:
+                with self._speaking("write the levels") as api:
+                    ended += self._write(api, batch, context)
+            except SinkError as error:
+                if not done:
+                    raise
+                left = (ItemOutcome(item.sku, item.location, Outcome.FAILED, NOT_REACHED) for item in items[done:])
+                return ApplyResult((*ended, *left), error)
             done += len(batch)
             context.progress(done)
         return ApplyResult(tuple(ended))
@@ -202,7 +214,7 @@ class HttpStockSink:
         if writes:
             context.renew()
             ended += self.write(api, writes, context)
-        return ended
+        return [evolve(item, guidance=item.guidance or self.guidance.get(item.reason, "")) for item in ended]
 
     def _exception(self, item: PlanItem, level: RemoteLevel | None) -> tuple[Outcome, str] | None:
         if level is None:
@@ -211,7 +223,7 @@ class HttpStockSink:
             return Outcome.FAILED, level.refuses or "refused"
         if level.quantity == item.new:
             return Outcome.UNCHANGED, "already_there"
-        return None if level.quantity == item.old else (Outcome.FAILED, "moved_on")
+        return None if level.quantity == item.old else (Outcome.FAILED, MOVED_ON)
 
     def _read(self, api: RemoteApi, skus: Sequence[str] | None) -> dict[tuple[str, str], RemoteLevel]:
         wanted = None if skus is None else dict.fromkeys(sku for sku in skus if sku)

@@ -20,6 +20,7 @@ from inventory_sources.errors import (
     RateLimited,
     ServerFailed,
     SinkError,
+    SinkRateLimited,
     SinkUnavailable,
     Truncated,
 )
@@ -99,9 +100,9 @@ class RemoteApi:
                 self.rest(1.0 if limited.retry_after is None else limited.retry_after.total_seconds())
             except _PASSING:
                 failed += 1
-                if not repeatable or failed == _TRIES:
+                if not repeatable or failed == _TRIES or failed >= self._client.left():
                     raise
-                self.rest(float(failed))
+                self._pause(min(float(failed), self.max_pause))
 
     def _once(self, request: HttpRequest) -> RemoteAnswer:
         answer = self._client.send(request)
@@ -121,6 +122,8 @@ def in_our_words(doing: str) -> Iterator[None]:
     """Raises what goes wrong inside as an error of the sink; ``doing`` completes "could not"."""
     try:
         yield
+    except RateLimited as limited:
+        raise SinkRateLimited(f"could not {doing}: {limited.message}", retry_after=limited.retry_after) from None
     except FetchError as error:
         kind = SinkUnavailable if error.may_pass else SinkError
         guidance = _ANEW if error.may_pass else error.guidance

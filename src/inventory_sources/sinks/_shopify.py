@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from attrs import field, frozen
@@ -115,6 +115,12 @@ class ShopifySink(HttpStockSink):
     """
 
     batch = 250
+    guidance: ClassVar[Mapping[str, str]] = {
+        **HttpStockSink.guidance,
+        "not_tracked": 'Switch on "Track quantity" for the product in Shopify.',
+        "not_stocked": "Stock the product at this location in Shopify.",
+        "level_unknown": "Look at the product's quantity at this location in Shopify.",
+    }
 
     token: Secret
     locations: Mapping[str, str] = field(converter=_copied, validator=_locations)

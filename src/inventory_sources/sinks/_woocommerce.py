@@ -52,6 +52,13 @@ class WooCommerceSink(HttpStockSink):
     """
 
     batch = 100
+    guidance: ClassVar[Mapping[str, str]] = {
+        **HttpStockSink.guidance,
+        "stock_not_managed": "Switch on stock management for the product in WooCommerce, or declare manage='enable'.",
+        "stock_of_parent": "Switch on stock management for the variation, or send the level of its product.",
+        "no_stock": "A product of this kind keeps no stock: take it out of the feed.",
+        "not_confirmed": "Look at the product in WooCommerce: its answer does not mention it.",
+    }
     traits: ClassVar[SinkTraits] = SinkTraits(
         SinkLevel.ABSOLUTE_SET, 0, locations=False, guarded_by="nothing; read right before it is set"
     )
