@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import Attribute, evolve, field, frozen
@@ -22,33 +21,31 @@ from inventory_sources._http import (
     shown_url,
 )
 from inventory_sources._url import WebAddress
-from inventory_sources.errors import ConfigurationError, FetchError, Recovery, StructureInvalid
+from inventory_sources.errors import ConfigurationError, StructureInvalid
 from inventory_sources.netguard import networks, system_resolver
 from inventory_sources.payload import Evidence, Payload, Proof
-from inventory_sources.protocols.connector import Head
 from inventory_sources.rest._auth import Auth
 from inventory_sources.rest._calls import Further
 from inventory_sources.rest._details import Details, completed
+from inventory_sources.rest._files import head_of, refuse_html
 from inventory_sources.rest._graphql import GraphQl, refuse_errors
 from inventory_sources.rest._joins import Cells, Join
 from inventory_sources.rest._manners import Manners
+from inventory_sources.rest._markers import Markers
 from inventory_sources.rest._pagers import refuse_page
-from inventory_sources.rest._pages import Page, Pager
+from inventory_sources.rest._pages import Page, Pager, sequential
 from inventory_sources.rest._records import flat, lists_in, records_at, reshaped, shape
 from inventory_sources.rest._report import Report, reported
 from inventory_sources.rest._session import RestSession, json_of
 from inventory_sources.rest._walk import Listing, Walk
 from inventory_sources.rest._watermark import Pull, Watermark
-from inventory_sources.spool import HEAD_BYTES
 
 if TYPE_CHECKING:
     import ssl
 
-    from inventory_sources.protocols.connector import FetchContext, Fetched
+    from inventory_sources.protocols.connector import FetchContext, Fetched, Head
 
 __all__ = ["RestConnector"]
-
-_HTML = (b"<!doctype html", b"<html")
 
 
 def _valid_url(instance: object, attribute: object, url: str) -> None:
@@ -105,7 +102,10 @@ class RestConnector:
     :param key: where a record has what it is known by, which no two share: one that comes twice shows that the list
         moved while it was read.
     :param verify: reads the list twice, which must give the same keys: for pages that shift when the list changes.
-    :param concurrency: pages asked for at the same time, where all are known after the first.
+    :param ignore_markers: what in an answer does not say that there is more of the list although it looks so, by the
+        name that the error tells: ``total`` or ``meta.total`` of the document, ``X-Total-Count`` or ``Link`` of the
+        headers, or ``full page``.
+    :param concurrency: requests at the same time: for pages, where all are known after the first, and for details.
     :param manners: how fast they are asked for, and which requests are sent again.
     :param joins: columns from second lists, one after the other.
     :param details: columns from a request of its own for each record, after the joins.
@@ -135,6 +135,7 @@ class RestConnector:
     pager: Pager | None = None
     key: str | None = None
     verify: bool = False
+    ignore_markers: tuple[str, ...] = field(default=(), converter=_texts)
     concurrency: int = field(default=1, validator=_positive)
     manners: Manners = field(factory=Manners)
     joins: tuple[Join, ...] = field(default=(), converter=_joins)
@@ -156,7 +157,7 @@ class RestConnector:
                 "a secret would be sent in the clear over http://",
                 guidance="Use https://, or set allow_plaintext where the network itself is trusted.",
             )
-        if fault := self._fault():
+        if fault := self._fault() or self._idle():
             raise ConfigurationError(fault)
         for join in self.joins:
             join.check(self.url)
@@ -188,6 +189,16 @@ class RestConnector:
             return "this pager reads JSON documents; give records, or use LinkHeader or HeaderTotal"
         return None
 
+    def _idle(self) -> str | None:
+        """What is wrong with a concurrency that no request would make use of."""
+        pagers = [self.pager, *(join.pager for join in self.joins)]
+        if self.concurrency == 1 or self.details or not all(map(sequential, pagers)):
+            return None
+        return (
+            f"concurrency={self.concurrency} has no use here, as each request waits for the answer before: it is for "
+            "details, and for pages whose number is known: PageNumber, HeaderTotal or Offset with last or total"
+        )
+
     def fetch(self, context: FetchContext) -> Iterator[Fetched]:
         """Yields all records of the list, or all its files.
 
@@ -210,15 +221,15 @@ class RestConnector:
         """
         with self.session(context) as session:
             if self.report is not None:
-                return _head(self._reported(self.report, session))
+                return head_of(self._reported(self.report, session))
             request = self.request(context)
             answer, document = self._ask(session, self.pager.first(request) if self.pager else request)
         if isinstance(document, Payload):
-            return _head(document)
+            return head_of(document)
         whole = Payload(
             answer.origin, answer.body, media_type=answer.headers.get("content-type"), size=len(answer.body)
         )
-        return evolve(_head(whole), lists=self._lists(Page(1, request, answer, document)))
+        return evolve(head_of(whole), lists=self._lists(Page(1, request, answer, document)))
 
     def request(self, context: FetchContext) -> HttpRequest:
         """What to ask for, without what the pager and the auth add; override to add what depends on the sync."""
@@ -288,7 +299,8 @@ class RestConnector:
 
     def _reported(self, report: Report, session: RestSession) -> Payload:
         payload = reported(report, self._further(session))
-        self._refuse_html(payload)
+        if not self.allow_html:
+            refuse_html(payload)
         return payload
 
     def _further(self, session: RestSession) -> Further:
@@ -317,6 +329,8 @@ class RestConnector:
             concurrency=self.concurrency,
             max_pages=self.max_pages,
             max_records=self.max_records,
+            markers=Markers(self.records or "", self.ignore_markers),
+            warn=session.context.warn,
         )
 
     def _ask(self, session: RestSession, request: HttpRequest) -> tuple[HttpAnswer, Any]:
@@ -324,14 +338,15 @@ class RestConnector:
         document: Any
         if self.records is None:
             answer, document = session.download(request)
-            self._refuse_html(document)
+            if not self.allow_html:
+                refuse_html(document)
         else:
             answer = session.send(request)
             document = json_of(answer)
         if self.graphql:
             refuse_errors(document, answer.origin)
         if self.pager is None:
-            refuse_page(answer, document)
+            refuse_page(answer, document, self.ignore_markers)
         return answer, document
 
     def _flat(self, page: Page, records: Sequence[Mapping[str, Any]]) -> list[Cells]:
@@ -357,24 +372,3 @@ class RestConnector:
             return Evidence(declared_records=listing.declared)
         counted = frozenset() if listing.declared is None else frozenset({Proof.COUNT})
         return Evidence(counted | {Proof.LAST_PAGE}, listing.declared)
-
-    def _refuse_html(self, payload: Payload) -> None:
-        with payload.open() as file:
-            looks = file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_HTML)
-        kind = (payload.media_type or "").partition(";")[0].strip().lower()
-        if (looks or kind in ("text/html", "application/xhtml+xml")) and not self.allow_html:
-            raise FetchError(
-                f"{payload.origin} answered with a page of HTML, not with a file",
-                recovery=Recovery.STOP,
-                guidance="A login or error page looks like this; check the URL and the credentials. "
-                "If the file itself is HTML, declare allow_html.",
-            )
-
-
-def _head(payload: Payload) -> Head:
-    """The head of a file, which is then removed."""
-    with payload.open() as file:
-        data = file.read(HEAD_BYTES)
-    if isinstance(payload.body, Path):
-        payload.body.unlink()
-    return Head(payload.origin, data, len(data) == payload.size, payload.media_type, payload.size)

@@ -47,6 +47,11 @@ class PageNumber:
     last: str | None = None
     total: str | None = None
 
+    @property
+    def sequential(self) -> bool:
+        """Where nothing tells how many pages there are."""
+        return self.last is None and self.total is None
+
     def first(self, request: HttpRequest) -> HttpRequest:
         """The first page, by its number."""
         return with_query(request, {self.param: str(self.start), **_sized(self.size_param, self.size)})
@@ -127,6 +132,11 @@ class Offset:
     def _at_most_one(self, attribute: object, value: int) -> None:
         if value not in (0, 1) or value >= self.limit:
             raise ConfigurationError("overlap must be 0 or 1, and less than limit")
+
+    @property
+    def sequential(self) -> bool:
+        """Where nothing tells how many records there are."""
+        return self.total is None
 
     @property
     def stable(self) -> bool:

@@ -11,8 +11,9 @@ from attrs import define, evolve, field
 
 from inventory_sources.errors import InputTooLarge, StructureInvalid
 from inventory_sources.payload import Payload
-from inventory_sources.rest._pages import Declared, ListMoved, Page, Pager, trait
+from inventory_sources.rest._pages import Declared, ListMoved, ListStuck, Page, Pager, trait
 from inventory_sources.rest._records import key_of
+from inventory_sources.rest._requests import difference
 
 if TYPE_CHECKING:
     from inventory_sources._http import HttpRequest
@@ -77,9 +78,28 @@ class Course:
         """The page once it was found to fit, with what it adds to the list.
 
         :raises ListMoved: when it does not fit.
+        :raises ListStuck: when it is the first page again.
         :raises StructureInvalid: when two of its records have the same key.
         :raises InputTooLarge: when it makes too many records.
         """
+        try:
+            return self._fitting(page)
+        except ListMoved:
+            if page.number == 2 and self._before and _same(self._before, page):
+                raise _stuck(self._before.request, page.request) from None
+            raise
+
+    def finish(self) -> int | None:
+        """How many records were declared, if any were.
+
+        :raises ListMoved: when as many did not come.
+        """
+        records = self.declared.records if self.declared else None
+        if records not in (None, self.seen):
+            raise ListMoved(f"{records} records were declared, but {self.seen} came")
+        return records
+
+    def _fitting(self, page: Page) -> tuple[Page, Records]:
         added: Records = trait(self.pager, "added", page, page.records)
         self._compare(page)
         if self.key is not None:
@@ -91,16 +111,6 @@ class Course:
             raise InputTooLarge(f"there are more than {self.max_records} records")
         self._before = evolve(page, seen=self.seen)
         return self._before, added
-
-    def finish(self) -> int | None:
-        """How many records were declared, if any were.
-
-        :raises ListMoved: when as many did not come.
-        """
-        records = self.declared.records if self.declared else None
-        if records not in (None, self.seen):
-            raise ListMoved(f"{records} records were declared, but {self.seen} came")
-        return records
 
     def _compare(self, page: Page) -> None:
         declared: Declared = trait(self.pager, "declared", page, Declared())
@@ -129,3 +139,25 @@ class Course:
         if found in self._prints:
             raise ListMoved(f"page {page.number} has the records of a page before it")
         self._prints.add(found)
+
+
+def _same(one: Page, other: Page) -> bool:
+    """Whether two pages hold the same: of records with keys, what else changes is no matter."""
+    if isinstance(one.document, Payload) and isinstance(other.document, Payload):
+        return one.document.sha256 == other.document.sha256
+    return one.keys == other.keys if one.keys else one.records == other.records
+
+
+def _stuck(first: HttpRequest, second: HttpRequest) -> ListStuck:
+    names, asked = difference(first, second)
+    if len(names) == 1:
+        message = f"page 2 was asked for with {asked} and the server answered page 1 again: it does not know the "
+        return ListStuck(
+            f"{message}parameter {names[0]!r}",
+            "Look up what the API calls it and declare that as the pager's param. If the API gives its last page for "
+            "any number beyond, declare where it tells how many there are.",
+        )
+    return ListStuck(
+        "the server gave page 1 again where its own link was to lead to page 2",
+        "Look up how the API wants its pages asked for; another pager may lead through them.",
+    )

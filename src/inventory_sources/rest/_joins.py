@@ -11,6 +11,7 @@ from inventory_sources._http import HttpRequest, shown_url
 from inventory_sources.errors import ConfigurationError, StructureInvalid
 from inventory_sources.rest._auth import with_query
 from inventory_sources.rest._calls import Call, Further
+from inventory_sources.rest._markers import Markers
 from inventory_sources.rest._pagers import refuse_page
 from inventory_sources.rest._pages import Page, Pager
 from inventory_sources.rest._records import flat, key_of, records_at
@@ -55,6 +56,7 @@ class Join:
     :param separator: between them.
     :param missing: what becomes of a record that the second list has nothing for: ``damaged`` leaves its new columns
         blank, so that the mapper reports the row; ``drop`` leaves it out, with a warning of how many were.
+    :param ignore_markers: as of the connector.
     """
 
     url: str = field(repr=shown_url)
@@ -68,6 +70,7 @@ class Join:
     batch: int = field(default=50, validator=_positive)
     separator: str = ","
     missing: Literal["damaged", "drop"] = field(default="damaged", validator=_known)
+    ignore_markers: tuple[str, ...] = field(default=(), converter=tuple)
 
     def request(self, base: HttpRequest, ids: Sequence[str] = ()) -> HttpRequest:
         """For the list, or for the records with these ids.
@@ -119,6 +122,8 @@ class _SecondList:
             concurrency=self.further.concurrency,
             max_pages=self.further.max_pages,
             max_records=self.further.max_records,
+            markers=Markers(self.join.records, self.join.ignore_markers),
+            warn=self.further.session.context.warn,
         )
         listing = walk.run(request)
         return _Partners(dict(listing.taken), self.join.pager is not None and listing.proven)
@@ -148,7 +153,7 @@ class _SecondList:
     def _ask(self, request: HttpRequest) -> tuple[HttpAnswer, Any]:
         answer, document = self.further.ask(request)
         if self.join.pager is None:
-            refuse_page(answer, document)
+            refuse_page(answer, document, self.join.ignore_markers)
         return answer, document
 
     def _records(self, page: Page) -> Sequence[Mapping[str, Any]]:

@@ -141,8 +141,8 @@ class Manners:
     :param requests_per_second: at most so many, over all threads of a fetch; ``None`` for as many as it answers.
     :param burst: so many may go at once after a while of silence.
     :param tries: of each request in all. A request is sent again only where that changes nothing (GET and the like,
-        or ``HttpRequest(repeatable=True)``), and only when the connection failed or the status is 408, 429, 502, 503
-        or 504.
+        or ``HttpRequest(repeatable=True)``), and only when the connection failed or the status is 408, 429, 500, 502,
+        503 or 504.
     :param backoff: seconds: the longest pause before the second try; it doubles with each further one. The pause is
         drawn at random between 0 and that, so that many clients do not come back all at once.
     :param max_pause: seconds: the longest pause that is made within a fetch. A server that asks for more is

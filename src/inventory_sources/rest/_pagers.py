@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,38 +12,22 @@ from attrs import field, frozen
 from inventory_sources._http import HttpAnswer, HttpRequest
 from inventory_sources.errors import InputIncomplete, Recovery, StructureInvalid
 from inventory_sources.rest._auth import with_query
+from inventory_sources.rest._links import next_link
 from inventory_sources.rest._pages import ListMoved, Page, link_text, value_at
 from inventory_sources.rest._requests import onwards, with_body_value
 
 __all__ = ["Cursor", "GraphQlCursor", "LinkHeader", "NextUrl", "OnePage", "refuse_page"]
 
-#: A link of RFC 8288, section 3, with its parameters.
-_LINK = re.compile(r'\s*<([^>]*)>((?:\s*;\s*[\w!#$&+.^`|~*-]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^\s;,"]+))?)*)\s*(?:,|$)')
-_RELATION = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
 
+def refuse_page(answer: HttpAnswer, document: Any, ignored: Collection[str] = ()) -> None:
+    """Refuses what says itself, in the words of a standard, that it is a part of a list, where no pager is declared.
 
-def next_link(headers: Mapping[str, str]) -> str | None:
-    """Where the ``Link`` header (RFC 8288) leads as the next page.
-
-    :raises StructureInvalid: when it cannot be read.
+    :param ignored: names of markers that mean nothing.
     """
-    header, found, position = headers.get("link", "").strip(), None, 0
-    while position < len(header):
-        link = _LINK.match(header, position)
-        if link is None:
-            raise StructureInvalid("the Link header is not as RFC 8288 has it")
-        relation = _RELATION.search(link[2])
-        if relation and "next" in (relation[1] or relation[2] or "").lower().split():
-            found = link[1]
-        position = link.end()
-    return found
-
-
-def refuse_page(answer: HttpAnswer, document: Any) -> None:
-    """Refuses what says itself that it is a part of a list, where no pager is declared."""
-    more = document.get("@odata.nextLink") if isinstance(document, dict) else None
+    names = {name.lower() for name in ignored}
+    more = document.get("@odata.nextLink") if isinstance(document, dict) and "@odata.nextlink" not in names else None
     with suppress(StructureInvalid):
-        more = more or next_link(answer.headers)
+        more = more or ("link" not in names and next_link(answer.headers))
     if more:
         raise InputIncomplete(
             f"{answer.origin} answered with one page of several",
@@ -63,8 +46,7 @@ class OnePage:
         return request
 
     def following(self, page: Page) -> HttpRequest | None:
-        """None; a page that names a next one is refused."""
-        refuse_page(page.answer, page.document)
+        """None; the walk refuses a page that says that there is more."""
         return None
 
 
@@ -178,6 +160,11 @@ class Cursor:
         """Where the cursor may be missing."""
         return self.optional and self.has_more is None
 
+    @property
+    def says_end(self) -> bool:
+        """Where it reads such a word."""
+        return self.has_more is not None
+
     def first(self, request: HttpRequest) -> HttpRequest:
         """The request as it is."""
         return request
@@ -209,6 +196,11 @@ class GraphQlCursor:
     page_info: str
     variable: str = "after"
     stable: bool = field(default=False, kw_only=True)
+
+    @property
+    def says_end(self) -> bool:
+        """It does."""
+        return True
 
     def first(self, request: HttpRequest) -> HttpRequest:
         """The request as it is."""

@@ -13,7 +13,18 @@ from inventory_sources.errors import StructureInvalid
 if TYPE_CHECKING:
     from inventory_sources._http import HttpAnswer, HttpRequest
 
-__all__ = ["Declared", "ListMoved", "Page", "Pager", "link_text", "trait", "value_at", "whole_number"]
+__all__ = [
+    "Declared",
+    "ListMoved",
+    "ListStuck",
+    "Page",
+    "Pager",
+    "link_text",
+    "sequential",
+    "trait",
+    "value_at",
+    "whole_number",
+]
 
 
 class ListMoved(Exception):
@@ -21,6 +32,17 @@ class ListMoved(Exception):
 
     Raised by pagers, with what was seen, free of secrets; the walk begins again, or gives up.
     """
+
+
+class ListStuck(ListMoved):
+    """What a list that changes may do once, but not each time that it is read: then it will not pass.
+
+    :param guidance: what to do about it.
+    """
+
+    def __init__(self, message: str, guidance: str) -> None:
+        super().__init__(message)
+        self.guidance = guidance
 
 
 @frozen
@@ -67,6 +89,8 @@ class Pager(Protocol):
 
     - ``stable``: true where no page shifts when other records come or go, so that its end proves the list whole;
     - ``silent_end``: true where a list also ends because nothing says that it goes on, which proves nothing;
+    - ``says_end``: true where the last page says by a word that it is, so that a cursor beside that means nothing;
+    - ``sequential``: true where it never knows more than the next page, although it has ``ahead``;
     - ``by_headers``: true where it reads no body, so that it leads through files, too;
     - ``expired``: the statuses that say that a list must be read from its first page again;
     - ``added(page)``: the records that the page adds, after a look whether it fits the one before, else
@@ -90,6 +114,11 @@ def trait(pager: Pager | None, name: str, page: Page, otherwise: Any) -> Any:
     """What a pager's optional method says of a page."""
     method = getattr(pager, name, None)
     return otherwise if method is None else method(page)
+
+
+def sequential(pager: Pager | None) -> bool:
+    """Whether each page can only be asked for after the one before."""
+    return bool(getattr(pager, "sequential", not hasattr(pager, "ahead")))
 
 
 def value_at(document: object, path: str) -> Any:

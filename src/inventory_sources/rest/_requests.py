@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from attrs import evolve
 
@@ -12,7 +14,7 @@ from inventory_sources._http import HttpRequest
 from inventory_sources._url import WebAddress
 from inventory_sources.errors import ConfigurationError, FetchError, Recovery, StructureInvalid
 
-__all__ = ["onwards", "with_body_value"]
+__all__ = ["difference", "onwards", "with_body_value"]
 
 
 def with_body_value(request: HttpRequest, path: str, value: str) -> HttpRequest:
@@ -56,3 +58,35 @@ def onwards(request: HttpRequest, link: object, where: str) -> HttpRequest:
             guidance="Pages of another host are not asked for; check the URL, or have the server name its own address.",
         )
     return evolve(request, url=f"{there.scheme}://{there.authority}{there.target}")
+
+
+def difference(one: HttpRequest, other: HttpRequest) -> tuple[list[str], str]:
+    """The parameters of another request that this one lacks or has otherwise, and the first of them as it is sent.
+
+    They are those of the query and, dotted, of the JSON body. A value is only shown where it is a small number: a
+    cursor may hold anything.
+    """
+    before, after = dict(_parameters(one)), dict(_parameters(other))
+    changed = [place for place, value in after.items() if before.get(place) != value]
+    if not changed:
+        return [], ""
+    name, part = changed[0]
+    value = after[name, part]
+    shown = value if value.isascii() and value.isdigit() and len(value) < 10 else "…"
+    return [name for name, _ in changed], f"?{name}={shown}" if part == "query" else f"{name} = {shown} in its body"
+
+
+def _parameters(request: HttpRequest) -> Iterator[tuple[tuple[str, str], str]]:
+    for name, value in parse_qsl(urlsplit(request.url).query, keep_blank_values=True):
+        yield (name, "query"), value
+    with suppress(ValueError):
+        for name, value in _leaves(json.loads(request.content or b"{}")):
+            yield (name, "body"), value
+
+
+def _leaves(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict | list):
+        for step, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(inner, f"{path}.{step}" if path else str(step))
+    else:
+        yield path, str(value)

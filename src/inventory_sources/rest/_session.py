@@ -36,7 +36,7 @@ _DEEPEST = 64
 _SHOWN_KINDS = frozenset({"application/octet-stream", "application/xml", "text/csv", "text/html", "text/xml"})
 #: What may be gone at the next try.
 _PASSING = (ConnectFailed, Truncated, RateLimited)
-_PASSING_STATUSES = frozenset({408, 429, 502, 503, 504})
+_PASSING_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
 @frozen

@@ -26,6 +26,11 @@ class PageNumberMore(PageNumber):
 
     more: str
 
+    @property
+    def says_end(self) -> bool:
+        """It does."""
+        return True
+
     def following(self, page: Page) -> HttpRequest | None:
         """The page after it, by its number."""
         told = value_at(page.document, self.more)
