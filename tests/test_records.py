@@ -137,7 +137,8 @@ def test_rejections_of_a_mapper_of_one_s_own_are_taken_in() -> None:
             Rejection(RejectionKind.UNMAPPED, "x", "x", "x", place, sku="B"),
         ]
     )
-    assert batch.rejections.counts == {RejectionKind.INVALID: 2, RejectionKind.UNMAPPED: 1, RejectionKind.DUPLICATE: 0}
+    counted = {kind: count for kind, count in batch.rejections.counts.items() if count}
+    assert counted == {RejectionKind.INVALID: 2, RejectionKind.UNMAPPED: 1}
     assert batch.mentioned.rows() == [("A", "W")]
     assert batch.unidentified == 1
     assert batch.frame.schema == batch_schema()
