@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from types import GenericAlias
@@ -16,6 +16,7 @@ from inventory_sources.secrets import Secret, SecretResolver
 
 __all__ = ["document_converter", "explain", "plain_document"]
 
+_MARK = "$secret"
 _SCALARS: tuple[tuple[type, tuple[type, ...]], ...] = (
     (str, (str,)),
     (bool, (bool,)),
@@ -39,11 +40,43 @@ def document_converter(secrets: SecretResolver) -> Any:
     converter.register_unstructure_hook(Decimal, str)
     converter.register_structure_hook(Secret, lambda value, _: Secret.reference(_text(value), secrets))
     converter.register_unstructure_hook(Secret, _reference)
+    _register_mixed(converter)
     plain_frequency = converter.get_structure_hook(Frequency)
     converter.register_structure_hook(
         Frequency, lambda value, cls: Frequency.parse(value) if isinstance(value, str) else plain_frequency(value, cls)
     )
     return converter
+
+
+def _register_mixed(converter: Any) -> None:
+    """Fields of texts or values among which some may be secrets: these are ``{"$secret": "env:NAME"}``."""
+    for target in (str | Secret, object | Secret):
+        deep = target == object | Secret
+        converter.register_structure_hook_func(
+            lambda found, target=target: found == target,
+            lambda value, _, deep=deep: _mixed(value, converter) if deep or _marked(value) else _text(value),
+        )
+        converter.register_unstructure_hook_func(lambda found, target=target: found == target, _marking)
+
+
+def _marked(value: object) -> bool:
+    return isinstance(value, Mapping) and set(value) == {_MARK}
+
+
+def _mixed(value: object, converter: Any) -> object:
+    if _marked(value):
+        return converter.structure(value[_MARK], Secret)  # type: ignore[index]
+    if isinstance(value, Mapping):
+        return {name: _mixed(inner, converter) for name, inner in value.items()}
+    return [_mixed(inner, converter) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _marking(value: object) -> object:
+    if isinstance(value, Secret):
+        return {_MARK: _reference(value)}
+    if isinstance(value, Mapping):
+        return {name: _marking(inner) for name, inner in value.items()}
+    return [_marking(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def plain_document(value: object, converter: Any) -> dict[str, object]:

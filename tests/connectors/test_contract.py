@@ -43,7 +43,7 @@ class TestHttp(ConnectorContract):
 
     def source(self, path: str) -> HttpConnector:
         return HttpConnector(
-            f"{self.url}{path}?sig=k3y", token=Secret("s3cret"), allow_plaintext=True, allow_private=("127.0.0.0/8",)
+            f"{self.url}{path}?s=k3y", token=Secret("s3cret"), allow_plaintext=True, allow_private=("127.0.0.0/8",)
         )
 
     def make(self) -> HttpConnector:

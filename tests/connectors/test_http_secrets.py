@@ -18,12 +18,12 @@ from inventory_sources.testing.servers import Framing, Response, ScriptedHttpSer
 
 CANARIES = ("c4nary-token", "c4nary-header", "c4nary-query", "c4nary-url")
 STOCK = b"sku,quantity\nA,5\n"
-ECHO = "/stock?key=c4nary-query&sig=c4nary-url"
+ECHO = "/stock?key=c4nary-query&s=c4nary-url"
 
 
 def source(server: ScriptedHttpServer, **options: object) -> HttpConnector:
     return HttpConnector(
-        server.url + "stock?sig=c4nary-url",
+        server.url + "stock?s=c4nary-url",
         token=Secret("c4nary-token"),
         secret_headers={"X-Api-Key": Secret("c4nary-header")},
         secret_query={"key": Secret("c4nary-query")},
@@ -103,7 +103,7 @@ def test_a_failed_connection_and_a_denied_address_show_no_secret(
     caplog.set_level(logging.DEBUG)
     with ScriptedHttpServer([Response(STOCK)]) as server:
         closed = source(server)
-    denied = HttpConnector("https://127.0.0.1/stock?sig=c4nary-url", token=Secret("c4nary-token"))
+    denied = HttpConnector("https://127.0.0.1/stock?s=c4nary-url", token=Secret("c4nary-token"))
     for connector in (closed, denied):
         with pytest.raises(InventorySourcesError) as caught:
             list(connector.fetch(context))
@@ -141,12 +141,12 @@ def test_a_token_that_http_cannot_send_is_not_shown(context: FetchContext) -> No
 
 def test_reprs_show_no_secret() -> None:
     connector = HttpConnector(
-        "https://erp.example/stock?sig=c4nary-url",
+        "https://erp.example/stock?s=c4nary-url",
         token=Secret("c4nary-token"),
         headers={"X-Old": "c4nary-header"},
         secret_query={"key": Secret("c4nary-query")},
     )
-    request = HttpRequest("https://erp.example/stock?sig=c4nary-url", {"X-Api-Key": "c4nary-header"})
+    request = HttpRequest("https://erp.example/stock?s=c4nary-url", {"X-Api-Key": "c4nary-header"})
     assert shown(f"{connector!r} {request!r}") == []
     assert "https://erp.example/stock" in repr(connector)
     assert shown(repr(HttpRequest("erp.example?key=c4nary-query"))) == []

@@ -174,11 +174,15 @@ def shown(text: str) -> list[str]:
 def live(host: Host, auth: object, vault: CallableSecrets, server: ScriptedHttpServer, syncs: int = 1) -> None:
     """The whole life of a source, each time made anew from what is stored of it."""
     host.registry.secrets = SecretResolvers(EnvironmentSecrets({}), vault)
-    source = host.source(connector(server.url + "stock", auth), decoder=None)
+    live_source(host, connector(server.url + "stock", auth), auth, syncs)
+
+
+def live_source(host: Host, declared: RestConnector, auth: object, syncs: int = 1) -> None:
+    source = host.source(declared, decoder=None)
     assert host.registry.describe(source).portable
     host.note(auth, copy.copy(auth), copy.deepcopy(auth), host.registry.document(host.registry.describe(source)))
     host.live(source)
-    for unsafe in (auth, source.connector):
+    for unsafe in filter(None, (auth, source.connector)):
         with pytest.raises(TypeError):
             pickle.dumps(unsafe)
     for _ in range(syncs):
@@ -246,7 +250,7 @@ def test_a_good_sync_shows_nothing_either(host, logged, name, vault):
 def test_neither_do_the_url_the_headers_and_the_body_that_are_declared(host, logged, name):
     with ScriptedHttpServer(at(token=rotating(), stock=failing())) as server:
         declared = connector(
-            server.url + "stock?sig=c4nary-url",
+            server.url + "stock?u=c4nary-url",
             AUTHS[name](server.url, Vault()),
             params={"p": "c4nary-param"},
             headers={"X-Old": "c4nary-plain"},
@@ -259,4 +263,53 @@ def test_neither_do_the_url_the_headers_and_the_body_that_are_declared(host, log
         for canary in ("c4nary-url", "c4nary-param", "c4nary-plain", "c4nary-body"):
             assert canary in all_sent(server)
     assert shown("\n".join(host.told)) == []
+    assert shown(logged()) == []
+
+
+def with_secrets(url: str, vault: CallableSecrets) -> RestConnector:
+    """A secret in each part of the request that takes one."""
+    return connector(
+        url,
+        None,
+        headers={"X-Api-Key": secret("key", vault), "X-Kind": "stock"},
+        params={"access_token": secret("other", vault), "page": "1"},
+        method="POST",
+        body={"login": {"password": secret("refresh", vault)}, "q": ["stock"]},
+    )
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_neither_do_secrets_in_headers_parameters_and_body(host, logged, well):
+    good = Response(b'{"items": [{"sku": "A", "quantity": 5}]}')
+    vault = Vault()
+    host.registry.secrets = SecretResolvers(EnvironmentSecrets({}), vault)
+    with ScriptedHttpServer([good] if well else failing()) as server:
+        live_source(host, with_secrets(server.url + "stock", vault), None, 1 if well else len(FAULTS) // 2)
+    assert {run.result for run in host.engine.history("erp")} == {RunResult.COMPLETED if well else RunResult.FAILED}
+    assert len(server.requests) > (1 if well else len(FAULTS))
+    for request in server.requests:
+        assert request.headers["x-api-key"] == "c4nary-key"
+        assert parse_qsl(request.path.partition("?")[2]) == [("page", "1"), ("access_token", "c4nary-other")]
+        assert json.loads(request.body) == {"login": {"password": "c4nary-refresh"}, "q": ["stock"]}
+    assert shown(host.everything()) == []
+    assert shown(logged()) == []
+    stored = host.registry.document(host.registry.describe(host.source(with_secrets(server.url, vault), decoder=None)))
+    options = stored["connector"]["options"]
+    assert options["headers"] == {"X-Api-Key": {"$secret": "vault:key"}, "X-Kind": "stock"}
+    assert options["body"] == {"login": {"password": {"$secret": "vault:refresh"}}, "q": ["stock"]}
+
+
+def test_a_token_endpoint_that_is_asked_again_shows_nothing(host, logged):
+    """Three tries for each token, as the manners say, each answered with all that was sent."""
+    busy = echo(503, '{"error": "temporarily_unavailable", "error_description": "%s"}')
+    with ScriptedHttpServer(at(token=busy, stock=Response(b"", 401))) as server:
+        vault = Vault()
+        host.registry.secrets = SecretResolvers(EnvironmentSecrets({}), vault)
+        auth = AUTHS["refresh_token"](server.url, vault)
+        declared = connector(server.url + "stock", auth, manners=Manners(tries=3, backoff=0.001))
+        live_source(host, declared, auth)
+        tokens = [request for request in server.requests if request.path.startswith("/token")]
+        assert len(tokens) == len(server.requests) >= 3 * 4
+        assert "c4nary-refresh" in all_sent(server)
+    assert shown(host.everything()) == []
     assert shown(logged()) == []

@@ -11,6 +11,7 @@ from inventory_sources._http._messages import (
     shown_url,
 )
 from inventory_sources._http._patience import Patience, patience
+from inventory_sources._http._secrecy import named_texts, query_of, refuse_plain_secrets, refuse_plaintext
 from inventory_sources._http._statuses import read_date, refusal, retry_after
 
 __all__ = [
@@ -24,9 +25,13 @@ __all__ = [
     "Validators",
     "check_header_names",
     "check_header_values",
+    "named_texts",
     "patience",
+    "query_of",
     "read_date",
     "refusal",
+    "refuse_plain_secrets",
+    "refuse_plaintext",
     "retry_after",
     "shown_url",
     "unchanged",

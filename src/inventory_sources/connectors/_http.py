@@ -19,8 +19,11 @@ from inventory_sources._http import (
     check_header_names,
     check_header_values,
     patience,
+    query_of,
     read_date,
     refusal,
+    refuse_plain_secrets,
+    refuse_plaintext,
     shown_url,
     unchanged,
 )
@@ -71,7 +74,7 @@ def _valid_url(instance: HttpConnector, attribute: object, url: str) -> None:
     WebAddress.parse(url)
 
 
-def _ranges(values: Iterable[str]) -> tuple[str, ...]:
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
     """As `tuple`, which type checkers do not understand in a subclass."""
     return tuple(values)
 
@@ -107,6 +110,7 @@ class HttpConnector:
     :param headers: sent as they are.
     :param secret_headers: sent like ``headers``, for keys such as ``X-Api-Key``.
     :param secret_query: added to the URL's query, for endpoints that want their key there.
+    :param not_secret: names of headers and parameters that sound like a secret's, and may be plain text.
     :param timeout: seconds for each step: to resolve, to connect, and for each piece to arrive.
     :param deadline: seconds for all of it; the sync's own deadline counts too.
     :param max_bytes: of the body as sent.
@@ -128,12 +132,13 @@ class HttpConnector:
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     secret_headers: Mapping[str, Secret] = field(factory=dict)
     secret_query: Mapping[str, Secret] = field(factory=dict)
+    not_secret: tuple[str, ...] = field(default=(), converter=_texts)
     timeout: float = field(default=30.0, validator=_positive)
     deadline: float = field(default=900.0, validator=_positive)
     max_bytes: int = field(default=256 * 1024**2, validator=_positive)
     max_decoded_bytes: int = field(default=1024**3, validator=_positive)
     max_ratio: float = field(default=200.0, validator=_positive)
-    allow_private: tuple[str, ...] = field(default=(), converter=_ranges, validator=_valid_networks)
+    allow_private: tuple[str, ...] = field(default=(), converter=_texts, validator=_valid_networks)
     allow_plaintext: bool = False
     as_of: HttpTime = field(default=HttpTime.FETCH, converter=_time)
     conditional: bool = False
@@ -141,11 +146,12 @@ class HttpConnector:
 
     def __attrs_post_init__(self) -> None:
         secret = self.token or self.secret_headers or self.secret_query
-        if secret and self.url.startswith("http:") and not self.allow_plaintext:
-            raise ConfigurationError(
-                "a secret would be sent in the clear over http://",
-                guidance="Use https://, or set allow_plaintext where the network itself is trusted.",
-            )
+        if secret:
+            refuse_plaintext(self.url, allowed=self.allow_plaintext)
+        in_header = "Give it as a Secret, by secret_headers or token."
+        refuse_plain_secrets(self.headers.items(), "header", in_header, self.not_secret)
+        in_query = "Give it as a Secret, by secret_query."
+        refuse_plain_secrets(query_of(self.url), "parameter", in_query, self.not_secret)
         names = ["authorization"] * bool(self.token) + [n.lower() for n in (*self.headers, *self.secret_headers)]
         if len(set(names)) < len(names):
             raise ConfigurationError("a header is given twice")

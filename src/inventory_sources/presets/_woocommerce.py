@@ -16,6 +16,7 @@ from inventory_sources.presets._preset import Preset
 from inventory_sources.quantities import NegativePolicy
 from inventory_sources.rest import Basic, HeaderTotal, OAuth1, RestConnector
 from inventory_sources.rest._calls import Call
+from inventory_sources.rest._secret_parts import plain
 from inventory_sources.secrets import Secret
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class WooProducts(RestConnector):
         proven, rows = products.proven, []
         for number, product in enumerate(products.taken, 1):
             if product.get("type") in _VARIABLE:
-                address = Call(f"{self.url}/{{id}}/variations", params=self.params)
+                address = Call(f"{self.url}/{{id}}/variations", params=plain(self.params))
                 variations = self._walk(session, self._flat).run(address.request(base, product, f"product {number}"))
                 proven = proven and variations.proven
                 rows += variations.taken

@@ -6,11 +6,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from attrs import field, frozen
 
-from inventory_sources._http import HttpAnswer, HttpRequest
+from inventory_sources._http import HttpAnswer, HttpRequest, named_texts, refuse_plain_secrets
 from inventory_sources._url import WebAddress
 from inventory_sources.errors import ConfigurationError, StructureInvalid
 from inventory_sources.rest._session import json_of
@@ -22,6 +22,7 @@ __all__ = ["Call", "Further"]
 
 #: Neither an object of JSON nor, with white space behind its brace, a selection of GraphQL.
 _PLACE = re.compile(r'\{([^\s{}":,]+)\}')
+_INSTEAD = "Give it to the connector as auth, which signs this request, too."
 _SEPARATORS = re.compile(r"[/\\]")
 
 
@@ -35,12 +36,19 @@ class Call:
     :param url: a path such as ``/reports/{id}``, or a whole URL of the connector's own origin.
     :param params: added to the query.
     :param body: sent as JSON.
+    :param not_secret: names of parameters and fields that sound like a secret's, and may be plain text.
     """
 
     url: str = field(repr=False)
     method: str = field(default="GET", kw_only=True)
     params: Mapping[str, str] = field(factory=dict, kw_only=True, repr=False)
     body: object = field(default=None, kw_only=True, repr=False)
+    not_secret: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        named = [*parse_qsl(self.url.partition("?")[2]), *self.params.items(), *named_texts(self.body)]
+        given = [(name, text) for name, text in named if isinstance(text, str) and not _PLACE.search(text)]
+        refuse_plain_secrets(given, "parameter or field", _INSTEAD, self.not_secret)
 
     @property
     def places(self) -> frozenset[str]:

@@ -15,11 +15,15 @@ from inventory_sources._http import (
     HttpClient,
     HttpLimits,
     HttpRequest,
+    Validators,
     check_header_names,
     check_header_values,
     patience,
+    refuse_plaintext,
     shown_url,
+    unchanged,
 )
+from inventory_sources._unpacking import Unpack, unpacked, unpacked_head
 from inventory_sources._url import WebAddress
 from inventory_sources.errors import ConfigurationError, StructureInvalid
 from inventory_sources.netguard import networks, system_resolver
@@ -36,9 +40,11 @@ from inventory_sources.rest._pagers import refuse_page
 from inventory_sources.rest._pages import Page, Pager, sequential
 from inventory_sources.rest._records import flat, lists_in, records_at, reshaped, shape
 from inventory_sources.rest._report import Report, reported
+from inventory_sources.rest._secret_parts import has_secret, plain, refuse_plain_parts, revealed, signing
 from inventory_sources.rest._session import RestSession, json_of
 from inventory_sources.rest._walk import Listing, Walk
 from inventory_sources.rest._watermark import Pull, Watermark
+from inventory_sources.secrets import Secret
 
 if TYPE_CHECKING:
     import ssl
@@ -46,6 +52,8 @@ if TYPE_CHECKING:
     from inventory_sources.protocols.connector import FetchContext, Fetched, Head
 
 __all__ = ["RestConnector"]
+
+_NOT_MODIFIED = 304
 
 
 def _valid_url(instance: object, attribute: object, url: str) -> None:
@@ -88,9 +96,10 @@ class RestConnector:
     :meth:`resolve` or :meth:`tls`.
 
     :param url: ``https://host/path?query``, without user name and fragment; shown without its query.
-    :param params: added to the query.
-    :param headers: sent as they are; secrets belong into ``auth``.
-    :param body: sent as JSON.
+    :param params: added to the query; a :class:`~inventory_sources.secrets.Secret` among them, to each request's.
+    :param headers: sent with each request; a value may be a ``Secret``.
+    :param body: sent as JSON; any value in it may be a ``Secret``.
+    :param not_secret: names of headers, parameters and fields that sound like a secret's, and may be plain text.
     :param graphql: sent by POST in place of ``body``.
     :param auth: signs the requests.
     :param records: where in the document the list is, as a dotted path or JSON Pointer, ``""`` for the document
@@ -112,6 +121,9 @@ class RestConnector:
     :param watermark: asks only for what changed; the source's feed is then partial.
     :param report: has the API make the input as a file, which goes to the source's decoder; ``url`` is then only where
         its paths begin.
+    :param unpack: what the files are packed with, apart from a ``Content-Encoding``, where they are to be unpacked.
+    :param conditional: whether the server is asked for the one file only if it has changed since the last sync that was
+        applied; see :class:`~inventory_sources.connectors.HttpConnector`. Uses the source's cursor.
     :param limits: on time and size, of each answer and of all together.
     :param max_pages: more are refused.
     :param max_records: more are refused.
@@ -124,9 +136,10 @@ class RestConnector:
 
     url: str = field(kw_only=False, repr=shown_url, validator=_valid_url)
     method: str = "GET"
-    params: Mapping[str, str] = field(factory=dict, repr=False)
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
-    body: object = field(default=None, repr=False)
+    params: Mapping[str, str | Secret] = field(factory=dict, repr=False)
+    headers: Mapping[str, str | Secret] = field(factory=dict, repr=False)
+    body: object | Secret = field(default=None, repr=False)
+    not_secret: tuple[str, ...] = field(default=(), converter=_texts)
     graphql: GraphQl | None = None
     auth: Auth | None = None
     records: str | None = None
@@ -142,6 +155,8 @@ class RestConnector:
     details: Details | None = None
     watermark: Watermark | None = None
     report: Report | None = None
+    unpack: Unpack | None = None
+    conditional: bool = False
     limits: HttpLimits = field(factory=HttpLimits)
     max_pages: int = field(default=100_000, validator=_positive)
     max_records: int = field(default=20_000_000, validator=_positive)
@@ -151,12 +166,12 @@ class RestConnector:
 
     def __attrs_post_init__(self) -> None:
         check_header_names(self.headers)
-        check_header_values(self.headers)
-        if self.auth and self.auth.sends_secrets and self.url.startswith("http:") and not self.allow_plaintext:
-            raise ConfigurationError(
-                "a secret would be sent in the clear over http://",
-                guidance="Use https://, or set allow_plaintext where the network itself is trusted.",
-            )
+        check_header_values(plain(self.headers))
+        sent = self.graphql.body if self.graphql else self.body
+        refuse_plain_parts(self.url, self.headers, self.params, sent, self.not_secret)
+        auth = self._signing
+        if has_secret(sent) or (auth and auth.sends_secrets):
+            refuse_plaintext(self.url, allowed=self.allow_plaintext)
         if fault := self._fault() or self._idle():
             raise ConfigurationError(fault)
         for join in self.joins:
@@ -180,8 +195,13 @@ class RestConnector:
             return "verify and overlap need key, to know a record again"
         if self.report and (self.records is not None or self.pager):
             return "a report is a file for the source's decoder: it has neither records nor pager"
-        if self.records is not None:
-            return None
+        if self.unpack and self.records is not None:
+            return "unpack is for files, which records are not"
+        if self.conditional and (self.records is not None or self.pager or self.report):
+            return "conditional is for one file: it goes with neither records nor pager nor report"
+        return self._file_fault() if self.records is None else None
+
+    def _file_fault(self) -> str | None:
         for name in ("reshape", "keep", "key", "graphql", "joins", "details", "watermark"):
             if getattr(self, name):
                 return f"{name} needs records: where in the document the list is"
@@ -199,6 +219,10 @@ class RestConnector:
             "details, and for pages whose number is known: PageNumber, HeaderTotal or Offset with last or total"
         )
 
+    @property
+    def _signing(self) -> Auth | None:
+        return signing(self.auth, self.headers, self.params)
+
     def fetch(self, context: FetchContext) -> Iterator[Fetched]:
         """Yields all records of the list, or all its files.
 
@@ -208,7 +232,7 @@ class RestConnector:
         """
         with self.session(context) as session:
             if self.report is not None:
-                yield self._reported(self.report, session)
+                yield from unpacked(self._reported(self.report, session), self.unpack, context)
             elif self.records is None:
                 yield from self._files(session)
             else:
@@ -221,11 +245,11 @@ class RestConnector:
         """
         with self.session(context) as session:
             if self.report is not None:
-                return head_of(self._reported(self.report, session))
+                return self._head(self._reported(self.report, session), context)
             request = self.request(context)
             answer, document = self._ask(session, self.pager.first(request) if self.pager else request)
         if isinstance(document, Payload):
-            return head_of(document)
+            return self._head(document, context)
         whole = Payload(
             answer.origin, answer.body, media_type=answer.headers.get("content-type"), size=len(answer.body)
         )
@@ -234,16 +258,17 @@ class RestConnector:
     def request(self, context: FetchContext) -> HttpRequest:
         """What to ask for, without what the pager and the auth add; override to add what depends on the sync."""
         body = self.graphql.body if self.graphql else self.body
-        url = WebAddress.parse(self.url).with_query(self.params)
+        url = WebAddress.parse(self.url).with_query(plain(self.params))
         defaults = {"Accept": "application/json"} if self.records is not None else {}
         if body is not None:
             defaults["Content-Type"] = "application/json"
-        given = {name.lower() for name in self.headers}
+        headers = plain(self.headers)
+        given = {name.lower() for name in headers}
         return HttpRequest(
             f"{url.scheme}://{url.authority}{url.target}",
-            {**{name: value for name, value in defaults.items() if name.lower() not in given}, **self.headers},
+            {**{name: value for name, value in defaults.items() if name.lower() not in given}, **headers},
             "POST" if self.graphql else self.method,
-            None if body is None else json.dumps(body).encode(),
+            None if body is None else json.dumps(revealed(body)).encode(),
             repeatable=self.graphql is not None,
         )
 
@@ -264,7 +289,7 @@ class RestConnector:
         """What sends the requests of one fetch; override to wrap it."""
         dialling = Dialling(allow_private=self.allow_private, resolver=self.resolve, tls=self.tls)
         with HttpClient(self.limits, patience(self.limits, context.clock, context), dialling) as client:
-            yield RestSession(client, context, self.auth, self.manners)
+            yield RestSession(client, context, self._signing, self.manners)
 
     def resolve(self, host: str, port: int) -> Iterable[str]:
         """The addresses of a name, each of which is judged; override to use a resolver of one's own.
@@ -312,11 +337,23 @@ class RestConnector:
             max_records=self.max_records,
         )
 
-    def _files(self, session: RestSession) -> Iterable[Payload]:
-        listing = self._walk(session, lambda page, _: [page.document]).run(self.request(session.context))
-        if self.pager is None:
-            return listing.taken
-        return [evolve(payload, evidence=self._evidence(listing)) for payload in listing.taken]
+    def _files(self, session: RestSession) -> Iterator[Payload]:
+        context, request = session.context, self.request(session.context)
+        if self.conditional:
+            known = Validators.load(context.cursor).headers()
+            request = evolve(request, headers={**request.headers, **known})
+        listing = self._walk(session, lambda page, _: [page.document]).run(request)
+        if self.conditional and listing.last.status == _NOT_MODIFIED:
+            context.nothing_new(f"{listing.last.origin} has not changed since it was read last")
+            return
+        if self.conditional:
+            context.next_cursor = Validators.of(listing.last.headers).dump()
+        for payload in listing.taken:
+            for file in unpacked(payload, self.unpack, context):
+                yield file if self.pager is None else evolve(file, evidence=self._evidence(listing))
+
+    def _head(self, payload: Payload, context: FetchContext) -> Head:
+        return unpacked_head(payload, self.unpack, context) if self.unpack else head_of(payload)
 
     def _walk(self, session: RestSession, take: Any) -> Walk[Any]:
         return Walk(
@@ -337,7 +374,8 @@ class RestConnector:
         session.context.checkpoint()
         document: Any
         if self.records is None:
-            answer, document = session.download(request)
+            conditional = self.conditional and unchanged(request, _NOT_MODIFIED)
+            answer, document = session.download(request, also=frozenset({_NOT_MODIFIED} if conditional else ()))
             if not self.allow_html:
                 refuse_html(document)
         else:

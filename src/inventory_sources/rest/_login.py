@@ -13,11 +13,19 @@ from urllib.parse import urlencode
 from attrs import field, frozen
 
 from inventory_sources import _json
-from inventory_sources._http import HttpAnswer, HttpRequest, shown_url
+from inventory_sources._http import (
+    HttpAnswer,
+    HttpRequest,
+    named_texts,
+    query_of,
+    refuse_plain_secrets,
+    refuse_plaintext,
+    shown_url,
+)
 from inventory_sources._url import WebAddress
 from inventory_sources.errors import AccessRefused, ConfigurationError, FetchError, Recovery, StructureInvalid
 from inventory_sources.rest._auth import valid_header, valid_scheme
-from inventory_sources.rest._tokens import Token, TokenAuth, header_value, judged, valid_token_url
+from inventory_sources.rest._tokens import Token, TokenAuth, header_value, judged, names
 from inventory_sources.secrets import Secret
 
 if TYPE_CHECKING:
@@ -25,9 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LoginToken"]
 
-
-def _names(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(values)
+_INSTEAD = "Give it as a Secret, by secrets with its path in the body."
 
 
 @frozen(kw_only=True)
@@ -37,6 +43,7 @@ class LoginToken(TokenAuth):
     :param url: of the login, reached within the connector's limits and judged like its URL.
     :param body: what to post, without its secrets.
     :param secrets: what to put into it, by dotted path: ``{"params.password": Secret(...)}``.
+    :param not_secret: names in ``body`` that sound like a secret's, and may be plain text.
     :param form: whether the body is posted as a form, not as JSON.
     :param token: strict path of the token in the answer.
     :param cookies: names of the cookies to send back, where it is these that stand for the session.
@@ -55,9 +62,10 @@ class LoginToken(TokenAuth):
     url: str = field(repr=shown_url)
     body: Mapping[str, object] = field(factory=dict, repr=False)
     secrets: Mapping[str, Secret]
+    not_secret: tuple[str, ...] = field(default=(), converter=names)
     form: bool = False
     token: str | None = None
-    cookies: tuple[str, ...] = field(default=(), converter=_names)
+    cookies: tuple[str, ...] = field(default=(), converter=names)
     granted: str | None = None
     server: str | None = None
     within: str | None = None
@@ -67,7 +75,9 @@ class LoginToken(TokenAuth):
     allow_plaintext: bool = False
 
     def __attrs_post_init__(self) -> None:
-        valid_token_url(self.url, allow_plaintext=self.allow_plaintext)
+        refuse_plaintext(self.url, allowed=self.allow_plaintext)
+        refuse_plain_secrets(query_of(self.url), "parameter", _INSTEAD, self.not_secret)
+        refuse_plain_secrets(named_texts(self.body), "field of the body", _INSTEAD, self.not_secret)
         if bool(self.token) == bool(self.cookies):
             raise ConfigurationError("a login gives either a token or cookies: name one of them")
         if bool(self.server) != bool(self.within):

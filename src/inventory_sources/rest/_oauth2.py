@@ -9,11 +9,12 @@ from urllib.parse import quote_plus, urlencode
 
 from attrs import field, frozen
 
-from inventory_sources._http import HttpRequest, shown_url
+from inventory_sources._http import HttpRequest, query_of, refuse_plain_secrets, refuse_plaintext, shown_url
 from inventory_sources._url import WebAddress
 from inventory_sources.errors import ConfigurationError, StructureInvalid
 from inventory_sources.rest._auth import basic, valid_header, valid_scheme
-from inventory_sources.rest._tokens import Token, TokenAuth, header_value, judged, valid_token_url
+from inventory_sources.rest._secret_parts import revealed
+from inventory_sources.rest._tokens import Token, TokenAuth, header_value, judged, names
 from inventory_sources.secrets import Secret
 
 if TYPE_CHECKING:
@@ -35,14 +36,17 @@ class _OAuth2(TokenAuth):
     client_id: str
     client_secret: Secret | None
     scope: str = ""
-    parameters: Mapping[str, str] = field(factory=dict, repr=False)
+    parameters: Mapping[str, str | Secret] = field(factory=dict, repr=False)
+    not_secret: tuple[str, ...] = field(default=(), converter=names)
     client_auth: Literal["basic", "body"] = field(default="basic", validator=_valid_client_auth)
     header: str = field(default="Authorization", validator=valid_header)
     scheme: str = field(default="Bearer", validator=valid_scheme)
     allow_plaintext: bool = False
 
     def __attrs_post_init__(self) -> None:
-        valid_token_url(self.token_url, allow_plaintext=self.allow_plaintext)
+        refuse_plaintext(self.token_url, allowed=self.allow_plaintext)
+        given = [*query_of(self.token_url), *self.parameters.items()]
+        refuse_plain_secrets(given, "parameter", "Give a Secret as its value in parameters.", self.not_secret)
 
     def _header(self) -> str:
         return self.header
@@ -60,7 +64,7 @@ class _OAuth2(TokenAuth):
 
     def _request(self, grant: Mapping[str, str]) -> HttpRequest:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        form = {**self.parameters, **({"scope": self.scope} if self.scope else {}), **grant}
+        form = {**revealed(self.parameters), **({"scope": self.scope} if self.scope else {}), **grant}
         secret = self.client_secret.reveal() if self.client_secret else None
         if secret is not None and self.client_auth == "basic":
             # Section 2.3.1 has both encoded as in a form first.
@@ -88,7 +92,8 @@ class ClientCredentials(_OAuth2):
 
     :param token_url: ``https://host/path``, reached within the connector's limits and judged like its URL.
     :param scope: as the API names it; several are separated by spaces.
-    :param parameters: others that the server wants in its form, such as ``audience``; not secret.
+    :param parameters: others that the server wants in its form, such as ``audience``; a value may be a ``Secret``.
+    :param not_secret: names of these that sound like a secret's, and may be plain text.
     :param client_auth: whether id and secret go into a Basic header or into the form.
     :param header: where the token goes on a request.
     :param scheme: the word before the token there; empty for none.

@@ -7,7 +7,7 @@ import math
 import re
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
@@ -29,7 +29,7 @@ from inventory_sources.rest._session import json_of
 if TYPE_CHECKING:
     from inventory_sources.rest._session import RestSession
 
-__all__ = ["Token", "TokenAuth", "TokenCell", "header_value", "judged", "valid_token_url"]
+__all__ = ["Token", "TokenAuth", "TokenCell", "header_value", "judged", "names"]
 
 _LEEWAY = 60.0
 _SENDABLE = re.compile(r"[!-~]+")
@@ -144,16 +144,11 @@ class TokenAuth(ABC):
         """Another token."""
 
 
-def valid_token_url(url: str, *, allow_plaintext: bool) -> None:
-    """Validates an address that credentials are sent to.
-
-    :raises ConfigurationError: when it is no URL, or ``http`` where that is not allowed.
-    """
-    if WebAddress.parse(url).scheme == "http" and not allow_plaintext:
-        raise ConfigurationError(
-            "credentials would be sent in the clear over http:// for a token",
-            guidance="Use https://, or set allow_plaintext where the network itself is trusted.",
-        )
+def names(values: Iterable[str]) -> tuple[str, ...]:
+    """As `tuple`, which would take a text for a list of its letters."""
+    if isinstance(values, str):
+        raise ConfigurationError("a list of texts is needed, not one text")
+    return tuple(values)
 
 
 def judged(answer: HttpAnswer, session: RestSession) -> Mapping[str, Any]:
