@@ -6,7 +6,8 @@ it or nothing. Decisions are pure functions of the engine, so a store holds no r
 what is not part of a transition. One class may serve them all; :class:`StateStore` names the whole.
 
 Memory and SQL stores ship with the library; a store of one's own passes
-:class:`inventory_sources.testing.StateStoreContract`.
+:class:`inventory_sources.testing.StateStoreContract`. What is pushed has protocols of its own:
+:mod:`inventory_sources.protocols.inbox` and :mod:`inventory_sources.protocols.endpoints`.
 """
 
 from __future__ import annotations
@@ -20,20 +21,36 @@ from attrs import define, field, frozen
 
 from inventory_sources.batch import Rejection, RejectionKind
 from inventory_sources.ledger import LedgerChange
+from inventory_sources.protocols.audit import AuditEntry
+from inventory_sources.protocols.endpoints import Endpoint, Endpoints
+from inventory_sources.protocols.inbox import (
+    Deliveries,
+    Inbox,
+    InboxEntry,
+    InboxSettlement,
+    InboxStatus,
+    Receipt,
+)
 from inventory_sources.protocols.notifier import Notification
 from inventory_sources.run import SyncRun
 from inventory_sources.status import SourceState
 
 __all__ = [
     "AuditEntry",
-    "Delivery",
+    "Deliveries",
+    "Endpoint",
+    "Endpoints",
     "HeldPlan",
     "History",
     "Inbox",
+    "InboxEntry",
+    "InboxSettlement",
+    "InboxStatus",
     "Knowledge",
     "LedgerChange",
     "Outbox",
     "OutboxEntry",
+    "Receipt",
     "Retention",
     "Sources",
     "StateChange",
@@ -43,6 +60,7 @@ __all__ = [
     "Transaction",
     "Transitions",
     "UnmappedSku",
+    "Verdicts",
 ]
 
 T = TypeVar("T")
@@ -50,22 +68,15 @@ T = TypeVar("T")
 
 @frozen
 class StoredSource:
-    """A source as stored: its specification as a JSON document without secrets, and its state."""
+    """A source as stored: its specification as a JSON document without secrets, and its state.
+
+    :param pushed_at: when deliveries that were put have the source looked at.
+    """
 
     name: str
     spec: Mapping[str, object]
     state: SourceState
-
-
-@frozen
-class AuditEntry:
-    """Who did what to a source."""
-
-    source: str
-    action: str
-    actor: str
-    at: datetime
-    detail: str = ""
+    pushed_at: datetime | None = None
 
 
 @frozen
@@ -108,6 +119,9 @@ class StateChange:
     :param resolved: identifiers to drop from the unmapped ledger.
     :param held: the plan now held; ``drop_held`` removes the one that was.
     :param spec: the new specification, for an edit.
+    :param settled: what became of deliveries of this source; those that neither wait nor are parked stay as they are.
+    :param pushed_at: when to look at the source for its deliveries; of this and the stored one the earlier counts.
+    :param clear_pushed: drops the stored one first.
     """
 
     state: SourceState
@@ -122,6 +136,9 @@ class StateChange:
     notifications: tuple[Notification, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
     spec: Mapping[str, object] | None = None
+    settled: Sequence[InboxSettlement] = ()
+    pushed_at: datetime | None = None
+    clear_pushed: bool = False
 
 
 class Transaction(Protocol):
@@ -160,7 +177,10 @@ class Transitions(Protocol):
         """
 
     def due(self, limit: int) -> Sequence[str]:
-        """Names of sources whose ``wake_at`` has come, longest overdue first; as fast with many sources as with few."""
+        """Names of sources whose time has come, longest overdue first; as fast with many sources as with few.
+
+        A source's time is its state's ``wake_at``, or ``pushed_at`` if that is earlier and the state ``takes_pushes``.
+        """
 
     def now(self) -> datetime:
         """The store's time (UTC)."""
@@ -259,37 +279,6 @@ class Outbox(Protocol):
 
 
 @frozen
-class Delivery:
-    """Something pushed to us, kept before it is acknowledged.
-
-    :param key: by which a repetition is recognised.
-    """
-
-    id: str
-    source: str
-    key: str
-    received_at: datetime
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-
-
-class Inbox(Protocol):
-    """Deliveries on their way in."""
-
-    def put(self, delivery: Delivery) -> bool:
-        """Keeps a delivery durably; ``False`` when one with this key is there already for the source.
-
-        :raises SourceNotFound: when there is no such source.
-        """
-
-    def waiting(self, source: str, limit: int = 100) -> Sequence[Delivery]:
-        """Deliveries not dealt with, oldest first."""
-
-    def done(self, delivery_ids: Iterable[str]) -> None:
-        """Marks deliveries as dealt with; they stay until purged, so that repetitions are recognised."""
-
-
-@frozen
 class Retention:
     """How long what is finished is kept; what is open (held, unsent, waiting, current) is never purged."""
 
@@ -301,14 +290,28 @@ class Retention:
     audit: timedelta = timedelta(days=365)
 
 
-class StateStore(Transitions, Sources, History, Knowledge, Outbox, Inbox, Protocol):
-    """All of the narrow protocols, and what spans them."""
+class Verdicts(Protocol):
+    """What persons decide outside of a transition."""
 
     def override(self, source: str, external: str, sku: str | None, audit: AuditEntry) -> None:
         """Maps an external identifier by hand; ``None`` takes the mapping back."""
 
     def resolve_rejections(self, ids: Iterable[int]) -> int:
         """Marks rejected rows as resolved; gives how many were open."""
+
+    def settle_deliveries(
+        self, source: str, settlements: Sequence[InboxSettlement], audit: AuditEntry, *, wake: bool
+    ) -> int:
+        """Settles deliveries of a source that wait or are parked; gives how many.
+
+        :param audit: kept where any was settled.
+        :param wake: whether to look at the source now, where any was settled.
+        :raises SourceNotFound: when there is no such source.
+        """
+
+
+class StateStore(Transitions, Sources, History, Knowledge, Outbox, Inbox, Deliveries, Endpoints, Verdicts, Protocol):
+    """All of the narrow protocols, and what spans them."""
 
     def purge(self, retention: Retention) -> Mapping[str, int]:
         """Deletes what is older than ``retention`` allows; gives the number for each field of it."""

@@ -10,14 +10,17 @@ from attrs import define
 from inventory_sources.batch import Rejection
 from inventory_sources.errors import ConfigurationError, Recovery, StoreError
 from inventory_sources.protocols.clock import Clock
+from inventory_sources.protocols.inbox import InboxEntry
 from inventory_sources.protocols.store import Retention, StateChange, StoredSource, UnmappedSku
 from inventory_sources.run import SyncRun
 
 __all__ = [
     "NAME_LENGTH",
     "OpenTransaction",
+    "check_entries",
     "check_name",
     "cutoffs",
+    "earliest",
     "fits",
     "in_order_of_place",
     "keepable",
@@ -26,6 +29,7 @@ __all__ = [
 
 #: Longest name or identifier, in characters, that a store keeps.
 NAME_LENGTH = 255
+_NUMBERS = 2**63
 
 
 @define
@@ -59,6 +63,25 @@ def check_name(name: str, what: str) -> None:
             f"{what} {name[:40]!r} cannot be stored",
             guidance=f"Use 1 to {NAME_LENGTH} characters of Unicode text without NUL.",
         )
+
+
+def check_entries(entries: Sequence[InboxEntry]) -> None:
+    """Refuses deliveries that not every database can keep exactly.
+
+    :raises ConfigurationError: when one has an id, key or ``sequence_of`` like that, or a number beyond 64 bits.
+    """
+    for entry in entries:
+        check_name(entry.id, "the delivery's id")
+        check_name(entry.key, "the delivery's key")
+        if entry.sequence_of:
+            check_name(entry.sequence_of, "what the delivery is numbered within,")
+        if entry.sequence is not None and not -_NUMBERS <= entry.sequence < _NUMBERS:
+            raise ConfigurationError(f"the number of the delivery {entry.id!r} has more than 64 bits")
+
+
+def earliest(*moments: datetime | None) -> datetime | None:
+    """The first of those that are given."""
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def keepable(entries: Iterable[UnmappedSku]) -> list[UnmappedSku]:

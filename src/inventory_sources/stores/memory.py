@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count, islice
 from typing import TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, evolve
 
 from inventory_sources.batch import RejectionKind
-from inventory_sources.errors import Recovery, SourceExists, SourceNotFound, StoreError
+from inventory_sources.errors import SourceExists
 from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.notifier import Notification
 from inventory_sources.protocols.store import (
     AuditEntry,
-    Delivery,
     HeldPlan,
     OutboxEntry,
     Retention,
@@ -27,54 +24,24 @@ from inventory_sources.protocols.store import (
     Transaction,
     UnmappedSku,
 )
-from inventory_sources.run import RunResult, SyncRun
+from inventory_sources.run import SyncRun
 from inventory_sources.status import SourceState
 from inventory_sources.stores._codec import load_spec, to_text
+from inventory_sources.stores._kept import Kept
+from inventory_sources.stores._memory_endpoints import MemoryEndpoints
+from inventory_sources.stores._memory_inbox import MemoryInbox
 from inventory_sources.stores._transaction import (
     OpenTransaction,
     check_name,
     cutoffs,
+    earliest,
     in_order_of_place,
     keepable,
-    time_of,
 )
 
 __all__ = ["MemoryStateStore"]
 
 T = TypeVar("T")
-
-
-@define
-class _Kept:
-    """All that is kept of one source."""
-
-    spec: str
-    state: SourceState
-    runs: dict[str, SyncRun] = field(factory=dict)
-    ledger: list[bytes] = field(factory=list)
-    unmapped: dict[str, UnmappedSku] = field(factory=dict)
-    held: HeldPlan | None = None
-    overrides: dict[str, str] = field(factory=dict)
-    inbox: dict[str, _Received] = field(factory=dict)
-
-    def newest_runs(self) -> list[SyncRun]:
-        return sorted(self.runs.values(), key=lambda run: (run.started_at, run.epoch), reverse=True)
-
-    def finished(self, before: datetime) -> list[str]:
-        """Runs that started before, and are neither running, nor the latest, nor of the held plan."""
-        latest = max((run.started_at for run in self.runs.values()), default=before)
-        held = self.held.run_id if self.held else None
-        return [
-            run.id
-            for run in self.runs.values()
-            if run.started_at < min(before, latest) and run.result is not RunResult.RUNNING and run.id != held
-        ]
-
-
-@define
-class _Received:
-    delivery: Delivery
-    done: bool = False
 
 
 @define
@@ -85,7 +52,7 @@ class _Posted:
     settled_at: datetime | None = None
 
 
-class MemoryStateStore:
+class MemoryStateStore(MemoryInbox, MemoryEndpoints):
     """A :class:`~inventory_sources.protocols.store.StateStore` that lasts as long as the object.
 
     Safe to share between threads: one lock lets one transaction or query in at a time.
@@ -94,14 +61,10 @@ class MemoryStateStore:
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock
-        self._lock = threading.RLock()
-        self._sources: dict[str, _Kept] = {}
-        self._wakes: list[tuple[datetime, str]] = []
+        super().__init__(clock)
         self._rejections: dict[str, list[StoredRejection]] = {}
         self._ids = count(1)
         self._outbox: dict[str, _Posted] = {}
-        self._audit: list[AuditEntry] = []
 
     def transact(self, name: str, decide: Callable[[Transaction], T]) -> T:
         """Runs ``decide`` under the lock and then keeps what it wrote."""
@@ -113,31 +76,27 @@ class MemoryStateStore:
             return result
 
     def due(self, limit: int) -> Sequence[str]:
-        """Names of sources whose ``wake_at`` has come, longest overdue first."""
+        """Names of sources whose time has come, longest overdue first."""
         with self._lock:
             now = self.now()
             return [name for moment, name in islice(self._wakes, limit) if moment <= now]
 
-    def now(self) -> datetime:
-        """The store's time (UTC)."""
-        return time_of(self._clock)
-
     def add(self, source: StoredSource, audit: AuditEntry) -> None:
         """Registers a source."""
         check_name(source.name, "the source name")
-        kept = _Kept(to_text(source.spec), SourceState())
+        kept = Kept(to_text(source.spec), SourceState())
         with self._lock:
             if source.name in self._sources:
                 raise SourceExists(f"a source {source.name!r} is in the state store already")
             self._sources[source.name] = kept
-            self._set_state(source.name, kept, source.state)
+            self._wake(source.name, kept, source.state, source.pushed_at)
             self._audit.append(audit)
 
     def get(self, name: str) -> StoredSource:
         """One source."""
         with self._lock:
             kept = self._kept(name)
-            return StoredSource(name, load_spec(kept.spec, name), kept.state)
+            return StoredSource(name, load_spec(kept.spec, name), kept.state, kept.pushed_at)
 
     def names(self, after: str = "", limit: int = 1000) -> Sequence[str]:
         """Names in order, a page at a time."""
@@ -148,7 +107,7 @@ class MemoryStateStore:
         """Deletes a source with all that is kept of it but its audit entries."""
         with self._lock:
             kept = self._kept(name)
-            self._set_state(name, kept, evolve(kept.state, next_run_at=None, lease_until=None))
+            self._wake(name, kept, evolve(kept.state, next_run_at=None, lease_until=None), None)
             for run_id in kept.runs:
                 self._rejections.pop(run_id, None)
             self._outbox = {key: mail for key, mail in self._outbox.items() if mail.notification.source != name}
@@ -243,34 +202,6 @@ class MemoryStateStore:
             else:
                 mail.next_attempt_at = self.now() + retry_in
 
-    def put(self, delivery: Delivery) -> bool:
-        """Keeps a delivery; ``False`` when one with this key is there already for the source."""
-        check_name(delivery.id, "the delivery's id")
-        check_name(delivery.key, "the delivery's key")
-        with self._lock:
-            inbox = self._kept(delivery.source).inbox
-            if any(received.delivery.key == delivery.key for received in inbox.values()):
-                return False
-            if any(delivery.id in kept.inbox for kept in self._sources.values()):
-                raise StoreError(f"another delivery has the id {delivery.id!r}", recovery=Recovery.STOP)
-            inbox[delivery.id] = _Received(delivery)
-            return True
-
-    def waiting(self, source: str, limit: int = 100) -> Sequence[Delivery]:
-        """Deliveries not dealt with, oldest first."""
-        with self._lock:
-            inbox = self._sources[source].inbox.values() if source in self._sources else ()
-            waiting = [received.delivery for received in inbox if not received.done]
-            return sorted(waiting, key=lambda delivery: delivery.received_at)[:limit]
-
-    def done(self, delivery_ids: Iterable[str]) -> None:
-        """Marks deliveries as dealt with."""
-        chosen = set(delivery_ids)
-        with self._lock:
-            for kept in self._sources.values():
-                for delivery_id in chosen & kept.inbox.keys():
-                    kept.inbox[delivery_id].done = True
-
     def purge(self, retention: Retention) -> Mapping[str, int]:
         """Deletes what is older than ``retention`` allows; gives the number of entries of each of its kinds."""
         with self._lock:
@@ -279,9 +210,7 @@ class MemoryStateStore:
             for kept in self._sources.values():
                 self._purge_runs(kept, before, purged)
                 purged["unmapped"] += _drop(kept.unmapped, lambda entry: entry.last_seen < before["unmapped"])
-                purged["deliveries"] += _drop(
-                    kept.inbox, lambda entry: entry.done and entry.delivery.received_at < before["deliveries"]
-                )
+                purged["deliveries"] += kept.inbox.purge(before["deliveries"])
             purged["notifications"] = _drop(
                 self._outbox, lambda mail: mail.settled_at is not None and mail.settled_at < before["notifications"]
             )
@@ -292,24 +221,11 @@ class MemoryStateStore:
     def close(self) -> None:
         """Nothing to free."""
 
-    def _kept(self, name: str) -> _Kept:
-        kept = self._sources.get(name)
-        if kept is None:
-            raise SourceNotFound(f"no source {name[:80]!r} is in the state store")
-        return kept
-
-    def _set_state(self, name: str, kept: _Kept, state: SourceState) -> None:
-        """Keeps the list of wake-up times sorted, so that ``due`` costs the same at any number of sources."""
-        before, kept.state = kept.state.wake_at, state
-        if before is not None:
-            del self._wakes[bisect_left(self._wakes, (before, name))]
-        if state.wake_at is not None:
-            insort(self._wakes, (state.wake_at, name))
-
-    def _keep(self, name: str, kept: _Kept, change: StateChange, now: datetime) -> None:
+    def _keep(self, name: str, kept: Kept, change: StateChange, now: datetime) -> None:
         if change.spec is not None:
             kept.spec = to_text(change.spec)
-        self._set_state(name, kept, change.state)
+        pushed_at = None if change.clear_pushed else kept.pushed_at
+        self._wake(name, kept, change.state, earliest(pushed_at, change.pushed_at))
         kept.runs.update((run.id, run) for run in change.runs)
         if change.rejections_of is not None:
             rows = self._rejections.setdefault(change.rejections_of, [])
@@ -317,12 +233,13 @@ class MemoryStateStore:
                 StoredRejection(next(self._ids), change.rejections_of, rejection)
                 for rejection in in_order_of_place(change.rejections)
             )
+        kept.inbox.settle(change.settled, now)
         _learn(kept, change)
         for notification in change.notifications:
             self._outbox.setdefault(notification.id, _Posted(notification, now))
         self._audit.extend(change.audit)
 
-    def _purge_runs(self, kept: _Kept, before: Mapping[str, datetime], purged: dict[str, int]) -> None:
+    def _purge_runs(self, kept: Kept, before: Mapping[str, datetime], purged: dict[str, int]) -> None:
         old = kept.finished(before["runs"])
         for run_id in {*old, *kept.finished(before["rejections"])}:
             purged["rejections"] += len(self._rejections.pop(run_id, ()))
@@ -331,7 +248,7 @@ class MemoryStateStore:
         purged["runs"] += len(old)
 
 
-def _learn(kept: _Kept, change: StateChange) -> None:
+def _learn(kept: Kept, change: StateChange) -> None:
     if change.ledger is not None:
         kept.ledger = [*(() if change.ledger.replaces else kept.ledger), change.ledger.segment]
     for entry in keepable(change.unmapped):

@@ -32,7 +32,7 @@ from inventory_sources.stores._changes import ChangeWriter
 from inventory_sources.stores._database import Database
 from inventory_sources.stores._history import SqlHistory
 from inventory_sources.stores._knowledge import SqlKnowledge
-from inventory_sources.stores._mail import SqlInbox, SqlOutbox
+from inventory_sources.stores._outbox import SqlOutbox
 from inventory_sources.stores._purge import SqlPurge
 from inventory_sources.stores._transitions import SqlSources, SqlTransitions
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["SqlStateStore"]
 
 
-class SqlStateStore(SqlTransitions, SqlSources, SqlHistory, SqlKnowledge, SqlOutbox, SqlInbox, SqlPurge):
+class SqlStateStore(SqlTransitions, SqlSources, SqlHistory, SqlKnowledge, SqlOutbox, SqlPurge):
     """A :class:`~inventory_sources.protocols.store.StateStore` on SQLAlchemy Core.
 
     :param engine_or_url: the host's engine, a database URL, or the path of an SQLite file such as ``state.db``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from inventory_sources.protocols.clock import Clock
+from inventory_sources.protocols.inbox import InboxSettlement, InboxStatus, Receipt
 from inventory_sources.protocols.store import HeldPlan, Retention, StateStore, UnmappedSku
 from inventory_sources.run import RunResult
 from inventory_sources.testing._store_knowledge import rejection
@@ -85,18 +86,21 @@ class RetentionSuite(StoreSuite):
         assert store.purge(_keep_all_but(notifications=DAY)) == {**_NOTHING, "notifications": 1}
         assert [entry.notification.id for entry in store.take(10, DAY)] == ["open"]
 
-    def test_only_deliveries_that_are_done_go(self) -> None:
-        """Until then a repetition is recognised."""
+    def test_only_settled_deliveries_go(self) -> None:
+        """By when they were settled; until then a repetition is recognised. Waiting and parked ones stay."""
         store, clock = self.open("erp")
-        for name in ("done", "open"):
-            store.put(delivery(name, clock.now()))
-        store.done(["done"])
-        clock.advance(7 * DAY)
+        names = {"done": InboxStatus.APPLIED, "no": InboxStatus.DISMISSED, "parked": InboxStatus.PARKED}
+        store.put([delivery(name, clock.now()) for name in (*names, "late", "waiting")])
+        clock.advance(100 * DAY)
+        self.write(store, "erp", settled=[InboxSettlement(name, status) for name, status in names.items()])
+        clock.advance(DAY)
+        self.write(store, "erp", settled=[InboxSettlement("late", InboxStatus.APPLIED)])
+        clock.advance(6 * DAY)
         assert store.purge(_keep_all_but(deliveries=7 * DAY)) == _NOTHING
         clock.advance(DAY)
-        assert store.purge(_keep_all_but(deliveries=7 * DAY)) == {**_NOTHING, "deliveries": 1}
-        assert store.put(delivery("done", clock.now()))
-        assert not store.put(delivery("open", clock.now()))
+        assert store.purge(_keep_all_but(deliveries=7 * DAY)) == {**_NOTHING, "deliveries": 2}
+        again = store.put([delivery(name, clock.now()) for name in (*names, "late", "waiting")])
+        assert list(again) == [Receipt.KEPT, Receipt.KEPT, Receipt.REPEATED, Receipt.REPEATED, Receipt.REPEATED]
 
     def test_old_audit_entries_go(self) -> None:
         """By their own time, of removed sources, too."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from attrs import evolve
@@ -12,7 +13,7 @@ from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.notifier import Notification, NotificationKind
 from inventory_sources.protocols.store import (
     AuditEntry,
-    Delivery,
+    InboxEntry,
     StateChange,
     StateStore,
     StoredSource,
@@ -69,9 +70,12 @@ def notification(notification_id: str, at: datetime, source: str = "erp") -> Not
     return Notification(notification_id, source, NotificationKind.FAILED, "i-1", "erp failed", at)
 
 
-def delivery(delivery_id: str, at: datetime, key: str | None = None, source: str = "erp") -> Delivery:
+def delivery(
+    delivery_id: str, at: datetime, key: str | None = None, source: str = "erp", body: bytes = b"\x00{}\xff"
+) -> InboxEntry:
     """A delivery; its key is its id unless given."""
-    return Delivery(delivery_id, source, key or delivery_id, at, {"X-Topic": "stock"}, b"\x00{}\xff")
+    headers = {"x-topic": "stock", "x-hostile": "tab\t naïve 在庫 \ud800 \x00"}
+    return InboxEntry(delivery_id, source, key or delivery_id, at, headers, body, sha256(body).hexdigest())
 
 
 def raised(kind: type[Exception], call: Callable[[], object]) -> Exception:

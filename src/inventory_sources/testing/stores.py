@@ -22,8 +22,11 @@ from inventory_sources.errors import ConfigurationError, Phase, SourceExists, So
 from inventory_sources.protocols.store import HeldPlan, LedgerChange, StateChange, StoredSource, Transaction
 from inventory_sources.run import Failure, Trigger
 from inventory_sources.status import Incident, Reason, SourceState, SyncStatus
+from inventory_sources.testing._store_deliveries import DeliveriesSuite
+from inventory_sources.testing._store_endpoints import EndpointsSuite
+from inventory_sources.testing._store_inbox import InboxSuite
 from inventory_sources.testing._store_knowledge import HistorySuite, KnowledgeSuite
-from inventory_sources.testing._store_mail import MailSuite
+from inventory_sources.testing._store_outbox import OutboxSuite
 from inventory_sources.testing._store_retention import RetentionSuite
 from inventory_sources.testing._store_suite import SECOND, StoreSuite, audit, delivery, notification, raised, run_of
 
@@ -63,7 +66,7 @@ class SourcesSuite(StoreSuite):
     def test_a_source_reads_back_as_it_was_added(self) -> None:
         """Every field of the state, times to the microsecond."""
         store, clock = self.open()
-        source = StoredSource("erp", {"a": [1, "1.50", None, {"é": True}]}, _FULL_STATE)
+        source = StoredSource("erp", {"a": [1, "1.50", None, {"é": True}]}, _FULL_STATE, _AT)
         store.add(source, audit("erp", clock.now()))
         assert store.get("erp") == source
 
@@ -105,7 +108,12 @@ class SourcesSuite(StoreSuite):
         store.remove("erp", audit("erp", clock.now(), "delete_source"))
         raised(SourceNotFound, lambda: store.transact("erp", lambda tx: None))
         raised(SourceNotFound, lambda: store.remove("erp", audit("erp", clock.now())))
-        assert [entry.action for entry in store.audit("erp")] == ["delete_source", "map_sku", "add_source"]
+        assert [entry.action for entry in store.audit("erp")] == [
+            "delete_source",
+            "add_endpoint",
+            "map_sku",
+            "add_source",
+        ]
         store.add(StoredSource("erp", {}, SourceState()), audit("erp", clock.now()))
         assert not any(self._traces(store, "erp").values())
         assert all(self._traces(store, "wms").values())
@@ -127,7 +135,8 @@ class SourcesSuite(StoreSuite):
             notifications=(notification(f"mail of {name}", now, name),),
         )
         store.override(name, "A", "B", audit(name, now, "map_sku"))
-        store.put(delivery(f"delivery of {name}", now, "key", name))
+        store.put([delivery(f"delivery of {name}", now, "key", name)])
+        store.add_endpoint(name, f"token of {name}", audit(name, now, "add_endpoint"), SECOND)
 
     @staticmethod
     def _traces(store: Any, name: str) -> dict[str, object]:
@@ -140,6 +149,10 @@ class SourcesSuite(StoreSuite):
             "held": store.held(name),
             "overrides": store.overrides(name),
             "waiting": store.waiting(name),
+            "deliveries": store.deliveries(name),
+            "endpoints": store.endpoints(name),
+            "endpoint": store.endpoint(f"token of {name}"),
+            "pushed": store.get(name).pushed_at,
         }
 
 
@@ -255,5 +268,15 @@ def _count_up(tx: Transaction) -> None:
     tx.write(StateChange(evolve(tx.source.state, epoch=tx.source.state.epoch + 1)))
 
 
-class StateStoreContract(SourcesSuite, TransitionsSuite, HistorySuite, KnowledgeSuite, MailSuite, RetentionSuite):
+class StateStoreContract(
+    SourcesSuite,
+    TransitionsSuite,
+    HistorySuite,
+    KnowledgeSuite,
+    OutboxSuite,
+    InboxSuite,
+    DeliveriesSuite,
+    EndpointsSuite,
+    RetentionSuite,
+):
     """Inherit it and say how to make the store."""

@@ -1,4 +1,4 @@
-"""The state store's contract: outbox and inbox."""
+"""The state store's contract: the outbox."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import threading
 
 from attrs import evolve
 
-from inventory_sources.errors import ConfigurationError, Phase, SourceNotFound, StoreError
+from inventory_sources.errors import Phase
 from inventory_sources.run import Failure
-from inventory_sources.testing._store_suite import SECOND, StoreSuite, delivery, notification, raised
+from inventory_sources.testing._store_suite import SECOND, StoreSuite, notification
 
-__all__ = ["MailSuite"]
+__all__ = ["OutboxSuite"]
 
 _THREADS = 4
 
 
-class MailSuite(StoreSuite):
-    """Out at least once, in exactly once."""
+class OutboxSuite(StoreSuite):
+    """Out at least once."""
 
     def test_a_notification_is_handed_out_once_in_a_lease(self) -> None:
         """Again after the lease, for the one who took it may be gone; attempts are counted from 0."""
@@ -85,44 +85,3 @@ class MailSuite(StoreSuite):
             thread.join()
         taken += [entry.notification.id for entry in store.take(100, 60 * SECOND)]
         assert sorted(taken) == [entry.id for entry in sent]
-
-    def test_a_delivery_waits_until_it_is_done(self) -> None:
-        """Oldest first, byte for byte."""
-        store, clock = self.open("erp", "wms")
-        now = clock.now()
-        first, second, third = (delivery(name, now + order * SECOND) for name, order in (("a", 2), ("b", 0), ("c", 1)))
-        assert [store.put(each) for each in (first, second, third)] == [True, True, True]
-        assert list(store.waiting("erp")) == [second, third, first]
-        assert list(store.waiting("erp", limit=1)) == [second]
-        assert list(store.waiting("wms")) == []
-        store.done(["b", "not there"])
-        assert list(store.waiting("erp")) == [third, first]
-
-    def test_a_repeated_delivery_is_recognised(self) -> None:
-        """By its key, exactly, for each source; also when the first one is done."""
-        store, clock = self.open("erp", "wms")
-        assert store.put(delivery("a", clock.now(), "Key"))
-        assert not store.put(delivery("b", clock.now(), "Key"))
-        store.done(["a"])
-        assert not store.put(delivery("c", clock.now(), "Key"))
-        assert store.put(delivery("d", clock.now(), "key"))
-        assert store.put(delivery("e", clock.now(), "Key "))
-        assert store.put(delivery("f", clock.now(), "Key", "wms"))
-        assert [each.id for each in store.waiting("erp")] == ["d", "e"]
-
-    def test_a_delivery_that_cannot_be_kept_is_refused(self) -> None:
-        """Rather than acknowledged and lost."""
-        store, clock = self.open("erp")
-        store.put(delivery("a", clock.now()))
-        raised(StoreError, lambda: store.put(delivery("a", clock.now(), "another key")))
-        raised(SourceNotFound, lambda: store.put(delivery("b", clock.now(), source="wms")))
-        raised(ConfigurationError, lambda: store.put(delivery("c", clock.now(), "k" * 256)))
-        assert [each.id for each in store.waiting("erp")] == ["a"]
-
-    def test_a_large_delivery_is_kept(self) -> None:
-        """Nine mebibytes."""
-        store, clock = self.open("erp")
-        large = evolve(delivery("a", clock.now()), body=b"\x00'\\" * (3 * 1024 * 1024))
-        store.put(large)
-        (read,) = store.waiting("erp")
-        assert read.body == large.body
