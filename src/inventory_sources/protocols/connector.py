@@ -94,7 +94,7 @@ class FetchContext:
     :param started_at: the moment before the fetch (UTC); it stands for inputs that carry no time of their own.
     :param deadline: on ``clock.monotonic()``; everything must have arrived by then.
     :param spool: an empty folder of this run; it is removed after the run.
-    :param cursor: what an earlier run left by ``next_cursor``, once that run's levels were applied.
+    :param cursor: what an earlier run left by ``next_cursor``, once all of that run's levels were applied.
     :param memo: what the last fetch left by :meth:`note`, however its run ended.
     :param logger: a structlog logger bound to the source and run.
     :param cancelled: whether the sync was asked to stop or has lost its lease.
@@ -141,7 +141,8 @@ class FetchContext:
         """Has ``action`` called once the run's levels are applied and recorded, or were so before (unchanged input).
 
         It is given a fresh context. It may fail or never be called (the process may end): then the next fetch must
-        find the same input again and register it again. A held plan does not call it.
+        find the same input again and register it again. A held plan does not call it, nor do the first runs that leave
+        items which the sink refused.
         """
         self.outcome.after_commit.append(action)
 

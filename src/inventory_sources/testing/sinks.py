@@ -17,6 +17,7 @@ transaction around all of its batches.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -282,7 +283,10 @@ class StockSinkContract:
 def _outcomes(result: ApplyResult) -> dict[tuple[str, str], Outcome]:
     found = {(item.sku, item.location): item.outcome for item in result.exceptions}
     assert len(found) == len(result.exceptions), "an item was reported twice"
-    assert all(item.reason for item in result.exceptions), "an item was reported without a reason"
+    for item in result.exceptions:
+        assert re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", item.reason), (
+            f"{item.reason!r} is no code, so it would not be shown"
+        )
     return found
 
 
