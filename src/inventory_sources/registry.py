@@ -25,7 +25,7 @@ __all__ = ["Registry"]
 
 _GROUP = "inventory_sources.parts"
 
-_STAGES = ("connector", "decoder", "mapper", "identity", "guard", "sink", "catalog", "auth", "pager")
+_STAGES = ("connector", "decoder", "mapper", "identity", "guard", "sink", "catalog", "auth", "pager", "signature")
 
 _STANDARD: dict[str, dict[str, str]] = {
     "connector": {
@@ -100,6 +100,23 @@ _STANDARD: dict[str, dict[str, str]] = {
         "key_set": "inventory_sources.rest:KeySet",
         "body_key_set": "inventory_sources.rest:BodyKeySet",
     },
+    "signature": {
+        "standard_webhooks": "inventory_sources.webhooks:StandardWebhooks",
+        "bigcommerce": "inventory_sources.webhooks:BigCommerce",
+        "hmac": "inventory_sources.webhooks:HmacSignature",
+        "shopify": "inventory_sources.webhooks:Shopify",
+        "woocommerce": "inventory_sources.webhooks:WooCommerce",
+        "square": "inventory_sources.webhooks:Square",
+        "shiphero": "inventory_sources.webhooks:ShipHero",
+        "github": "inventory_sources.webhooks:GitHub",
+        "stripe": "inventory_sources.webhooks:Stripe",
+        "business_central": "inventory_sources.webhooks:BusinessCentral",
+        "bearer": "inventory_sources.webhooks:BearerToken",
+        "allow_list": "inventory_sources.webhooks:AllowList",
+        "client_certificate": "inventory_sources.webhooks:ClientCertificate",
+        "all_of": "inventory_sources.webhooks:AllOf",
+        "unsigned_trusting_url_alone": "inventory_sources.webhooks:UnsignedTrustingUrlAlone",
+    },
 }
 
 
@@ -157,8 +174,8 @@ class Registry:
     def register(self, stage: str, name: str, part: object) -> None:
         """Gives a class (built from options) or an object (used as it is) a name.
 
-        :param stage: ``connector``, ``decoder``, ``mapper``, ``identity``, ``guard``, ``sink``, ``catalog``, ``auth``
-            or ``pager``.
+        :param stage: ``connector``, ``decoder``, ``mapper``, ``identity``, ``guard``, ``sink``, ``catalog``, ``auth``,
+            ``pager`` or ``signature``.
         :raises ConfigurationError: when the stage is unknown or the name is taken by another part.
         """
         if stage not in _STAGES:
@@ -261,12 +278,14 @@ class Registry:
     def _converter(self) -> Any:
         if self._made is None:
             from inventory_sources.mappers import EqualSku, TableIdentity
+            from inventory_sources.protocols.webhook import SignatureScheme
             from inventory_sources.rest import Auth, Pager
 
             made = document_converter(self.secrets)
             # The type of the stage's field. By it, and not by the object's own class, cattrs finds its hooks.
             identity: Any = EqualSku | TableIdentity
-            for stage, declared in (("identity", identity), ("auth", Auth), ("pager", Pager)):
+            nested = (("identity", identity), ("auth", Auth), ("pager", Pager), ("signature", SignatureScheme))
+            for stage, declared in nested:
                 self._nest(made, stage, declared)
             self._made = made
         return self._made
