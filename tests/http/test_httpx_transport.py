@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 import ssl
 import threading
@@ -62,7 +63,8 @@ def test_requests_go_out_as_httpx_was_told_over_one_connection(context: FetchCon
     first, second, third, _ = server.requests
     assert (first.method, first.path, first.headers["x-api-key"]) == ("GET", "/a?q=%C3%A9", SECRET)
     assert first.headers["accept-encoding"] == "gzip, deflate"
-    assert (second.method, second.body, second.headers["content-type"]) == ("POST", b'{"sku":"A"}', "application/json")
+    assert (second.method, second.headers["content-type"]) == ("POST", "application/json")
+    assert json.loads(second.body) == {"sku": "A"}
     assert third.body == b"onetwo"
     assert asked(server) == [1] * 4
 

@@ -66,7 +66,7 @@ def test_a_preset(vendor: str, test: str, monkeypatch: pytest.MonkeyPatch) -> No
 
     class Suite(HostileServerSuite):
         secrets = tuple({key, TOKEN})
-        deadline = 0.1
+        deadline = 0.05
 
         def make(self, url: str) -> object:
             connector = local(preset, SimpleNamespace(url=url)).connector
