@@ -19,7 +19,7 @@ from inventory_sources.stores.sql import SqlStateStore
 from tests.servers import mysql_url, postgres_url
 
 _VERSION_1 = (Path(__file__).parent / "schema_version_1.sql").read_text()
-_LATEST = 3
+_LATEST = 4
 _PREFIX = f"mig{os.getpid()}_"
 _OPEN = """
 import sys
@@ -115,13 +115,13 @@ def test_processes_that_create_a_database_at_once_create_it_once(path):
 
 def test_a_newer_schema_is_refused_and_left_alone(old):
     connection = sqlite3.connect(old)
-    connection.execute("UPDATE inventory_meta SET schema_version = 4")
+    connection.execute("UPDATE inventory_meta SET schema_version = 5")
     connection.commit()
     connection.close()
     before = _schema(old)
     store = SqlStateStore(str(old))
     for attempt in (store.migrate, store.names, lambda: store.transact("erp", lambda tx: None)):
-        with pytest.raises(SchemaTooNew, match="version 4"):
+        with pytest.raises(SchemaTooNew, match="version 5"):
             attempt()
     store.close()
     assert _schema(old) == before

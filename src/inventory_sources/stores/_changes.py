@@ -8,16 +8,18 @@ from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from inventory_sources.protocols.inbox import InboxSettlement, InboxStatus
 from inventory_sources.protocols.notifier import Notification
-from inventory_sources.protocols.store import AuditEntry, HeldPlan, LedgerChange, StateChange, UnmappedSku
+from inventory_sources.protocols.store import AuditEntry, HeldPlan, LedgerChange, StateChange, StoredSource, UnmappedSku
 from inventory_sources.run import SyncRun
 from inventory_sources.status import SourceState
 from inventory_sources.stores._chunks import ChunkKind, Chunks
 from inventory_sources.stores._codec import dump, to_text
 from inventory_sources.stores._dialect import Dialect
+from inventory_sources.stores._pushes import Pushes
 from inventory_sources.stores._tables import Tables
 from inventory_sources.stores._transaction import OpenTransaction, fits, in_order_of_place, keepable
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ChangeWriter", "Seen", "state_columns"]
 
 _BATCH = 500
+_OPEN = (InboxStatus.WAITING.value, InboxStatus.PARKED.value)
 
 
 @frozen
@@ -39,7 +42,13 @@ class Seen:
 
 def state_columns(state: SourceState) -> dict[str, Any]:
     """A source's state as columns."""
-    return {"state": dump(state), "status": state.status.value, "epoch": state.epoch, "wake_at": state.wake_at}
+    return {
+        "state": dump(state),
+        "status": state.status.value,
+        "epoch": state.epoch,
+        "wake_at": state.wake_at,
+        "takes_pushes": state.takes_pushes,
+    }
 
 
 @define(slots=False)
@@ -48,6 +57,7 @@ class ChangeWriter:
 
     tables: Tables
     chunks: Chunks
+    pushes: Pushes
     dialect: Dialect
 
     def write(self, connection: Connection, transaction: OpenTransaction) -> None:
@@ -64,16 +74,48 @@ class ChangeWriter:
         self._knowledge(connection, source.name, change)
         self._notifications(connection, change.notifications, transaction.now)
         self.audit(connection, change.audit)
+        self._pushed(connection, source, change)
+        self.settle(connection, source.name, change.settled, transaction.now)
 
     def audit(self, connection: Connection, entries: Sequence[AuditEntry]) -> None:
         """Adds audit entries."""
         rows = [{"source": entry.source, "recorded_at": entry.at, "document": dump(entry)} for entry in entries]
         _many(connection, insert(self.tables.audit), rows)
 
+    def settle(self, connection: Connection, source: str, settlements: Sequence[InboxSettlement], now: datetime) -> int:
+        """Settles deliveries that wait or are parked; gives how many."""
+        alike: dict[InboxSettlement, list[str]] = {}
+        for each in settlements:
+            alike.setdefault(evolve(each, id=""), []).append(each.id)
+        return sum(self._settle(connection, source, each, ids, now) for each, ids in alike.items())
+
+    def _settle(
+        self, connection: Connection, source: str, to: InboxSettlement, ids: Sequence[str], now: datetime
+    ) -> int:
+        table = self.tables.inbox
+        these = update(table).where(table.c.source == source, table.c.status.in_(_OPEN))
+        these = these.values(
+            status=to.status.value,
+            attempts=to.attempts,
+            next_attempt_at=to.next_attempt_at,
+            run_id=to.run_id,
+            reason=to_text(to.reason),
+            settled_at=None if to.status.value in _OPEN else now,
+        )
+        batches = (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
+        return sum(connection.execute(these.where(table.c.id.in_(batch))).rowcount for batch in batches)
+
+    def _pushed(self, connection: Connection, source: StoredSource, change: StateChange) -> None:
+        """Before deliveries are settled: who puts one holds this row before the delivery's, too."""
+        if change.clear_pushed and source.pushed_at is not None:
+            self.pushes.replace(connection, source.name, change.pushed_at)
+        elif change.pushed_at is not None:
+            self.pushes.wake(connection, [source.name], change.pushed_at)
+
     @cached_property
     def _update_state(self) -> Executable:
         sources = self.tables.sources
-        columns = ("state", "status", "epoch", "wake_at")
+        columns = ("state", "status", "epoch", "wake_at", "takes_pushes")
         return (
             update(sources)
             .where(sources.c.name == bindparam("of"))

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, ColumnElement, Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import Pool, StaticPool
@@ -19,6 +19,7 @@ from inventory_sources.protocols.clock import Clock
 from inventory_sources.stores._chunks import Chunks
 from inventory_sources.stores._codec import from_micros
 from inventory_sources.stores._dialect import Dialect, Sqlite, dialect_of
+from inventory_sources.stores._pushes import Pushes
 from inventory_sources.stores._schema import prepare_schema, schema_is_current
 from inventory_sources.stores._tables import build_tables
 from inventory_sources.stores._transaction import time_of
@@ -46,6 +47,7 @@ class Database:
         self.dialect: Dialect = dialect
         self.tables = build_tables(prefix)
         self.chunks = Chunks(self.tables.chunks)
+        self.pushes = Pushes(self.tables.pushes)
         self._clock = clock
         self._lock_timeout = lock_timeout
         self._base = engine
@@ -80,17 +82,20 @@ class Database:
         with self._alone(), self._connect() as connection, self.translated():
             return query(connection)
 
+    @property
+    def clock(self) -> ColumnElement[Any] | None:
+        """The database's clock in microseconds, to be read with something else; ``None`` where it is not asked."""
+        return self.dialect.clock if self._clock is None else None
+
     def now(self, connection: Connection) -> datetime:
         """The time of the clock that was handed in; else the database's, or for SQLite the system's."""
-        if self._clock is not None or self.dialect.clock is None:
+        if self.clock is None:
             return time_of(self._clock)
-        return from_micros(int(connection.execute(self.dialect.clock).scalar_one()))
+        return from_micros(int(connection.execute(select(self.clock)).scalar_one()))
 
     def time(self) -> datetime:
         """The same, outside of a transaction."""
-        if self._clock is not None or self.dialect.clock is None:
-            return time_of(self._clock)
-        return self.read(self.now)
+        return time_of(self._clock) if self.clock is None else self.read(self.now)
 
     def prepare(self) -> None:
         """Creates or migrates the tables, once in a process."""

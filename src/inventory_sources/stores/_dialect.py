@@ -7,7 +7,19 @@ import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import BigInteger, Connection, Engine, Table, TextClause, cast, extract, func, select, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    Insert,
+    Table,
+    cast,
+    extract,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from inventory_sources.errors import StoreUnavailable
@@ -24,8 +36,10 @@ _TURNS = 10
 class Dialect:
     """Servers in general: the transaction is SQLAlchemy's, the clock is the database's."""
 
-    #: Statement that gives the database's time in microseconds since 1970-01-01 UTC; ``None``: the system's clock.
-    clock: Executable | None = None
+    #: The database's time in microseconds since 1970-01-01 UTC; ``None``: the system's clock.
+    clock: ColumnElement[Any] | None = None
+    #: Whether several transactions can write at once, each holding rows, some of them shared.
+    shares_rows = True
     #: At which the store's transactions run: they lock what they read, and a lock that was waited for shows the latest.
     isolation: Literal["AUTOCOMMIT", "READ COMMITTED"] = "READ COMMITTED"
     #: Codes of errors after which the transaction can be run again at once.
@@ -47,6 +61,10 @@ class Dialect:
 
     def upsert(self, table: Table, changed: Sequence[str]) -> Executable:
         """An insert that updates the columns ``changed`` where the primary key is there already."""
+        raise NotImplementedError
+
+    def insert_missing(self, table: Table) -> Insert:
+        """An insert that leaves out rows of which a unique value is there already."""
         raise NotImplementedError
 
     def skips_locked(self, connection: Connection) -> bool:
@@ -76,6 +94,7 @@ class Sqlite(Dialect):
     """Transactions by hand: Python's driver would begin them late and deferred, which ends in lock errors."""
 
     isolation = "AUTOCOMMIT"
+    shares_rows = False
     locked_codes = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_TIMEOUT"})
 
     def prepare(self, cursor: Any, lock_timeout_ms: int) -> None:
@@ -117,12 +136,15 @@ class Sqlite(Dialect):
             index_elements=list(table.primary_key), set_={name: insert.excluded[name] for name in changed}
         )
 
+    def insert_missing(self, table: Table) -> Insert:
+        return sqlite.insert(table).on_conflict_do_nothing()
+
     def code(self, error: DBAPIError) -> object:
         return getattr(error.orig, "sqlite_errorname", None)
 
 
 class Postgres(Dialect):
-    clock = select(cast(extract("epoch", func.statement_timestamp()) * 1_000_000, BigInteger))
+    clock = cast(extract("epoch", func.statement_timestamp()) * 1_000_000, BigInteger)
     repeat_codes = frozenset({"40001", "40P01"})
     locked_codes = frozenset({"55P03"})
 
@@ -135,6 +157,9 @@ class Postgres(Dialect):
             index_elements=list(table.primary_key), set_={name: insert.excluded[name] for name in changed}
         )
 
+    def insert_missing(self, table: Table) -> Insert:
+        return postgresql.insert(table).on_conflict_do_nothing()
+
     def lock_schema(self, connection: Connection, prefix: str) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(zlib.crc32(prefix.encode()))))
 
@@ -145,7 +170,7 @@ class Postgres(Dialect):
 class MariaDb(Dialect):
     """Also MySQL. Its schema changes commit by themselves, so migrations there are steps that can be repeated."""
 
-    clock: TextClause = text("SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))")
+    clock = literal_column("TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))", BigInteger)
     repeat_codes = frozenset({1020, 1213})
     locked_codes = frozenset({1205})
 
@@ -155,6 +180,9 @@ class MariaDb(Dialect):
     def upsert(self, table: Table, changed: Sequence[str]) -> Executable:
         insert = mysql.insert(table)
         return insert.on_duplicate_key_update({name: insert.inserted[name] for name in changed})
+
+    def insert_missing(self, table: Table) -> Insert:
+        return mysql.insert(table).prefix_with("IGNORE")
 
     def skips_locked(self, connection: Connection) -> bool:
         version = connection.dialect.server_version_info or (0,)

@@ -108,11 +108,13 @@ def _notifications(tables: Tables, before: datetime) -> _Batch:
 
 def _deliveries(tables: Tables, before: datetime) -> _Batch:
     table = tables.inbox
-    keys = select(table.c.number, table.c.source).where(table.c.done_at.is_not(None), table.c.received_at < before)
+    cut = table.c.body.is_(None).label("cut")
+    keys = select(table.c.number, table.c.source, cut).where(table.c.settled_at < before)
 
     def drop(connection: Connection, keys: Sequence[Any]) -> int:
         for key in keys:
-            Chunks(tables.chunks).drop(connection, key.source, ChunkKind.DELIVERY, [key.number])
+            if key.cut:
+                Chunks(tables.chunks).drop(connection, key.source, ChunkKind.DELIVERY, [key.number])
         return _by_column(table.c.number)(connection, keys)
 
     return _Batch(keys, drop)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Table, inspect, select
+from sqlalchemy import Connection, Table, insert, inspect, select, update
+from sqlalchemy.schema import CreateColumn
 
 from inventory_sources.errors import RecordInvalid, SchemaTooNew
 from inventory_sources.stores._tables import Tables
@@ -37,8 +38,25 @@ def _index_outbox_of_source(connection: Connection, tables: Tables) -> None:
     _index(tables.outbox, "outbox_of_source", connection)
 
 
+def _receive_deliveries(connection: Connection, tables: Tables) -> None:
+    """No version before put anything into its inbox, so that what a migration was cut off from is made anew."""
+    columns = {column["name"] for column in inspect(connection).get_columns(tables.sources.name)}
+    if "takes_pushes" not in columns:
+        column = CreateColumn(tables.sources.c.takes_pushes).compile(dialect=connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {tables.sources.name} ADD COLUMN {column}")
+    connection.execute(update(tables.sources).values(takes_pushes=tables.sources.c.status != "syncing"))
+    for table in (tables.inbox, tables.pushes, tables.endpoints):
+        table.drop(connection, checkfirst=True)
+        table.create(connection)
+    connection.execute(insert(tables.pushes).from_select(["source"], select(tables.sources.c.name)))
+
+
 #: The step at position n leads from version n + 1 to version n + 2.
-_STEPS: tuple[Callable[[Connection, Tables], None], ...] = (_index_runs_by_age, _index_outbox_of_source)
+_STEPS: tuple[Callable[[Connection, Tables], None], ...] = (
+    _index_runs_by_age,
+    _index_outbox_of_source,
+    _receive_deliveries,
+)
 SCHEMA_VERSION = len(_STEPS) + 1
 
 

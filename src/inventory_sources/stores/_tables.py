@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     Index,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -81,6 +83,7 @@ class Tables:
     metadata: MetaData
     meta: Table
     sources: Table
+    pushes: Table
     runs: Table
     rejections: Table
     chunks: Table
@@ -89,6 +92,7 @@ class Tables:
     overrides: Table
     outbox: Table
     inbox: Table
+    endpoints: Table
     audit: Table
 
 
@@ -100,7 +104,7 @@ def build_tables(prefix: str) -> Tables:
 
 
 def _columns(prefix: str) -> dict[str, tuple[Any, ...]]:
-    return {**_source_columns(prefix), **_knowledge_columns(), **_mail_columns(prefix)}
+    return {**_source_columns(prefix), **_knowledge_columns(), **_outbox_columns(prefix), **_inbox_columns(prefix)}
 
 
 def _source_columns(prefix: str) -> dict[str, tuple[Any, ...]]:
@@ -116,6 +120,7 @@ def _source_columns(prefix: str) -> dict[str, tuple[Any, ...]]:
             Column("status", String(16), nullable=False),
             Column("epoch", BigInteger, nullable=False),
             Column("wake_at", Moment),
+            Column("takes_pushes", Boolean),
             Index(f"{prefix}sources_due", "wake_at", "name"),
         ),
         "runs": (
@@ -170,7 +175,7 @@ def _knowledge_columns() -> dict[str, tuple[Any, ...]]:
     }
 
 
-def _mail_columns(prefix: str) -> dict[str, tuple[Any, ...]]:
+def _outbox_columns(prefix: str) -> dict[str, tuple[Any, ...]]:
     return {
         "outbox": (
             Column("id", Name, primary_key=True),
@@ -182,17 +187,6 @@ def _mail_columns(prefix: str) -> dict[str, tuple[Any, ...]]:
             Index(f"{prefix}outbox_due", "next_attempt_at"),
             Index(f"{prefix}outbox_of_source", "source"),
         ),
-        "inbox": (
-            Column("number", _Counter, primary_key=True),
-            Column("id", Name, nullable=False, unique=True),
-            Column("source", Name, nullable=False),
-            Column("dedup_key", Name, nullable=False),
-            Column("received_at", Moment, nullable=False),
-            Column("done_at", Moment),
-            Column("document", _Document, nullable=False),
-            UniqueConstraint("source", "dedup_key"),
-            Index(f"{prefix}inbox_waiting", "source", "done_at", "received_at"),
-        ),
         "audit": (
             Column("id", _Counter, primary_key=True),
             Column("source", Name, nullable=False),
@@ -201,3 +195,50 @@ def _mail_columns(prefix: str) -> dict[str, tuple[Any, ...]]:
             Index(f"{prefix}audit_of_source", "source", "id"),
         ),
     }
+
+
+def _inbox_columns(prefix: str) -> dict[str, tuple[Any, ...]]:
+    return {
+        "pushes": (
+            Column("source", Name, primary_key=True),
+            Column("pushed_at", Moment),
+            _index_where(f"{prefix}pushes_due", "pushed_at", "source"),
+        ),
+        "inbox": (
+            Column("number", _Counter, primary_key=True),
+            Column("id", Name, nullable=False, unique=True),
+            Column("source", Name, nullable=False),
+            Column("dedup_key", Name, nullable=False),
+            Column("digest", Name, nullable=False),
+            Column("received_at", Moment, nullable=False),
+            Column("sequence", BigInteger),
+            Column("sequence_of", Name, nullable=False),
+            Column("status", String(16), nullable=False),
+            Column("attempts", Integer, nullable=False),
+            Column("next_attempt_at", Moment),
+            Column("settled_at", Moment),
+            Column("run_id", Name),
+            Column("reason", _Document, nullable=False),
+            Column("headers", _Document, nullable=False),
+            Column("body", _Bytes),
+            UniqueConstraint("source", "dedup_key"),
+            Index(f"{prefix}inbox_of_status", "source", "status", "received_at", "number"),
+            _index_where(f"{prefix}inbox_in_sequence", "sequence", "source", "sequence_of", last=True),
+            _index_where(f"{prefix}inbox_by_age", "settled_at"),
+        ),
+        "endpoints": (
+            Column("number", _Counter, primary_key=True),
+            Column("token_hash", Name, nullable=False, unique=True),
+            Column("source", Name, nullable=False),
+            Column("created_at", Moment, nullable=False),
+            Column("expires_at", Moment),
+            Index(f"{prefix}endpoints_of_source", "source"),
+        ),
+    }
+
+
+def _index_where(name: str, column: str, *others: str, last: bool = False) -> Index:
+    """An index of the rows where ``column`` is not null, on the databases that have such; of all rows elsewhere."""
+    there = text(f"{column} IS NOT NULL")
+    columns = (*others, column) if last else (column, *others)
+    return Index(name, *columns, sqlite_where=there, postgresql_where=there)

@@ -34,7 +34,8 @@ class _SourceRows:
     @cached_property
     def _select_source(self) -> Select[Any]:
         sources = self._database.tables.sources
-        return select(sources.c.spec, sources.c.state).where(sources.c.name == bindparam("of"))
+        pushed_at = self._database.pushes.of(sources.c.name).label("pushed_at")
+        return select(sources.c.spec, sources.c.state, pushed_at).where(sources.c.name == bindparam("of"))
 
     @cached_property
     def _lock_source(self) -> Select[Any]:
@@ -43,7 +44,8 @@ class _SourceRows:
 
     def _load(self, connection: Connection, name: str, query: Select[Any]) -> StoredSource:
         row = self._row(connection, name, query)
-        return StoredSource(name, load_spec(row.spec, name), load(SourceState, row.state, "sources", name))
+        state = load(SourceState, row.state, "sources", name)
+        return StoredSource(name, load_spec(row.spec, name), state, row.pushed_at)
 
     @staticmethod
     def _row(connection: Connection, name: str, query: Select[Any]) -> Row[Any]:
@@ -79,18 +81,36 @@ class SqlTransitions(_SourceRows):
     def _due(self) -> Select[Any]:
         sources = self._database.tables.sources
         return (
-            select(sources.c.name)
+            select(sources.c.name, sources.c.wake_at)
             .where(sources.c.wake_at <= bindparam("moment", type_=sources.c.wake_at.type))
             .order_by(sources.c.wake_at, sources.c.name)
             .limit(bindparam("most"))
         )
 
+    @cached_property
+    def _pushed(self) -> Select[Any]:
+        sources, pushes = self._database.tables.sources, self._database.tables.pushes
+        return (
+            select(pushes.c.source, pushes.c.pushed_at)
+            .join(sources, sources.c.name == pushes.c.source)
+            .where(
+                pushes.c.pushed_at <= bindparam("moment", type_=pushes.c.pushed_at.type),
+                sources.c.takes_pushes.is_(True),
+            )
+            .order_by(pushes.c.pushed_at, pushes.c.source)
+            .limit(bindparam("most"))
+        )
+
     def due(self, limit: int) -> Sequence[str]:
-        """Names of sources whose ``wake_at`` has come, longest overdue first; read from an index."""
+        """Names of sources whose time has come, longest overdue first; read from indexes."""
 
         def query(connection: Connection) -> Sequence[str]:
             values = {"moment": self._database.now(connection), "most": limit}
-            return connection.execute(self._due, values).scalars().all()
+            times: dict[str, datetime] = {}
+            for statement in (self._due, self._pushed):
+                for name, moment in connection.execute(statement, values):
+                    times[name] = min(moment, times.get(name, moment))
+            return sorted(times, key=lambda name: (times[name], name))[:limit]
 
         return self._database.read(query)
 
@@ -112,6 +132,7 @@ class SqlSources(_SourceRows):
                 connection.execute(insert(self._database.tables.sources), row)
             except IntegrityError:
                 raise SourceExists(f"a source {source.name!r} is in the state store already") from None
+            self._database.pushes.add(connection, source.name, source.pushed_at)
             self._writer.audit(connection, (audit,))
 
         self._database.write(work)
@@ -130,13 +151,13 @@ class SqlSources(_SourceRows):
         """Deletes a source with all that is kept of it but its audit entries."""
         tables = self._database.tables
         runs, rejections = tables.runs, tables.rejections
-        of_source = (tables.chunks, tables.unmapped, tables.held, tables.overrides, tables.outbox, tables.inbox, runs)
+        kept = (tables.chunks, tables.unmapped, tables.held, tables.overrides, tables.outbox, tables.endpoints, runs)
 
         def work(connection: Connection) -> None:
             self._row(connection, name, self._lock_source)  # not decoded: a damaged source can be removed
             ids = select(runs.c.id).where(runs.c.source == name)
             connection.execute(delete(rejections).where(rejections.c.run_id.in_(ids)))
-            for table in of_source:
+            for table in (tables.pushes, tables.inbox, *kept):  # whoever puts a delivery holds the row of pushes
                 connection.execute(delete(table).where(table.c.source == name))
             connection.execute(delete(tables.sources).where(tables.sources.c.name == name))
             self._writer.audit(connection, (audit,))

@@ -30,7 +30,10 @@ from typing import TYPE_CHECKING
 from inventory_sources.protocols.clock import Clock
 from inventory_sources.stores._changes import ChangeWriter
 from inventory_sources.stores._database import Database
+from inventory_sources.stores._deliveries import SqlDeliveries
+from inventory_sources.stores._endpoints import SqlEndpoints
 from inventory_sources.stores._history import SqlHistory
+from inventory_sources.stores._inbox import SqlInbox
 from inventory_sources.stores._knowledge import SqlKnowledge
 from inventory_sources.stores._outbox import SqlOutbox
 from inventory_sources.stores._purge import SqlPurge
@@ -42,7 +45,17 @@ if TYPE_CHECKING:
 __all__ = ["SqlStateStore"]
 
 
-class SqlStateStore(SqlTransitions, SqlSources, SqlHistory, SqlKnowledge, SqlOutbox, SqlPurge):
+class SqlStateStore(
+    SqlTransitions,
+    SqlSources,
+    SqlHistory,
+    SqlKnowledge,
+    SqlOutbox,
+    SqlInbox,
+    SqlDeliveries,
+    SqlEndpoints,
+    SqlPurge,
+):
     """A :class:`~inventory_sources.protocols.store.StateStore` on SQLAlchemy Core.
 
     :param engine_or_url: the host's engine, a database URL, or the path of an SQLite file such as ``state.db``.
@@ -63,7 +76,9 @@ class SqlStateStore(SqlTransitions, SqlSources, SqlHistory, SqlKnowledge, SqlOut
         lock_timeout: timedelta = timedelta(seconds=10),
     ) -> None:
         self._database = Database(engine_or_url, clock, prefix, lock_timeout)
-        self._writer = ChangeWriter(self._database.tables, self._database.chunks, self._database.dialect)
+        self._writer = ChangeWriter(
+            self._database.tables, self._database.chunks, self._database.pushes, self._database.dialect
+        )
 
     def migrate(self) -> None:
         """Creates or migrates the tables now rather than on first use, for a step of a deployment.
