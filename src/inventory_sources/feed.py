@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 
 from inventory_sources.errors import ConfigurationError
 
@@ -70,3 +70,7 @@ class Feed:
     def partial(cls, quantity: QuantityKind | str = QuantityKind.AVAILABLE) -> Feed:
         """A feed that carries some SKUs; those it leaves out keep their levels."""
         return cls(FeedScope.PARTIAL, QuantityKind(quantity))
+
+    def as_partial(self) -> Feed:
+        """The same for a part of what the source has: what it leaves out keeps its level."""
+        return evolve(self, scope=FeedScope.PARTIAL, absent=AbsencePolicy.KEEP)

@@ -14,15 +14,18 @@ from typing import Any
 from inventory_sources._log import event_logger
 from inventory_sources.clock import SystemClock
 from inventory_sources.engine._check import CheckReport, check_source
+from inventory_sources.engine._deliveries import OneSourceInbox
 from inventory_sources.engine._fetching import FetchRequest
 from inventory_sources.engine._fork import use_columns
 from inventory_sources.engine._intake import take_in
 from inventory_sources.engine._lease import Lease
 from inventory_sources.engine._outbox import dispatch
 from inventory_sources.engine._proposal import Background, propose
+from inventory_sources.engine._receiving import Receiving
 from inventory_sources.engine._runs import Claimed, Runs, released
 from inventory_sources.engine._sources import SourceBook
 from inventory_sources.engine._sync import Sync
+from inventory_sources.engine._webhooks import Webhooks
 from inventory_sources.errors import ConfigurationError, InventorySourcesError, SourceExists, SourceNotFound, StoreError
 from inventory_sources.plan import SyncPlan
 from inventory_sources.protocols.clock import Clock
@@ -37,8 +40,9 @@ from inventory_sources.protocols.store import (
     StoredRejection,
     UnmappedSku,
 )
+from inventory_sources.protocols.webhook import Answer, Delivery
 from inventory_sources.registry import Registry
-from inventory_sources.run import SyncRun
+from inventory_sources.run import SyncRun, Trigger
 from inventory_sources.source import Source, SourceSpec
 from inventory_sources.status import (
     Approve,
@@ -94,6 +98,7 @@ class SyncEngine:
         self._logger = event_logger()
         self._sources = SourceBook(self._store, registry or Registry())
         self._runs = Runs(self._store, self._sources.rules, worker or f"{socket.gethostname()}:{os.getpid()}", lease)
+        self._receiving = Receiving(self._store, self._sources, self._clock, self._logger)
         self._running: dict[str, Lease] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -127,6 +132,7 @@ class SyncEngine:
         fenced = self._lease(source.name)
         state = self._runs.edit(stored, source.rules, actor)
         self._sources.remember(source, stored)
+        self._receiving.forget(source.name)
         if fenced is not None:
             fenced.lose()
         self._wake(source.name, state)
@@ -164,6 +170,26 @@ class SyncEngine:
         made, state = self._resolve(source)
         with take_in(made, self._request(made, state)) as intake:
             return propose(made, intake, Background.read(self._store, made.name, state)).plan
+
+    # Being pushed to
+
+    def receive(self, name: str, delivery: Delivery) -> Answer:
+        """Takes one request to a source's endpoint, and gives what to answer; in any thread, and without ever raising.
+
+        A 2xx means that the delivery is durably kept, or was before. It is applied by whoever calls :meth:`run_due`
+        next, or before this returns where the source says ``at_once``.
+        """
+        received = self._receiving.receive(name, delivery)
+        if received.apply:
+            use_columns()
+            self._run_if_due(name)
+            self.notify()
+        return received.answer
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Endpoints and deliveries."""
+        return Webhooks(self._store, self._receiving, self._resolve, self._request)
 
     # Syncing
 
@@ -378,6 +404,8 @@ class SyncEngine:
             state.cursor,
             state.memo,
             overrides=self._store.overrides(source.name) if known else {},
+            trigger=Trigger.MANUAL,
+            inbox=OneSourceInbox(self._store, source.name) if known else None,
         )
 
     def _change(self, name: str, event: Any, action: str, actor: str, detail: str = "") -> SourceState:

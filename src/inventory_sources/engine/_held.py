@@ -16,7 +16,7 @@ from inventory_sources.payload import Evidence, Proof
 
 __all__ = ["pack_intake", "unpack_intake"]
 
-_MAGIC = b"ISH2"
+_MAGIC = b"ISH3"
 _LENGTHS = struct.Struct(">III")
 
 
@@ -58,6 +58,8 @@ def unpack_intake(data: bytes) -> Intake:
         tuple(_moment(text) for text in head["input_as_of"]),
         datetime.fromisoformat(head["started_at"]),
         head["cursor"],
+        deliveries=tuple(head["deliveries"]),
+        partial=head["partial"],
     )
 
 
@@ -75,6 +77,8 @@ def _head(intake: Intake) -> dict[str, object]:
         "input_as_of": [moment.isoformat() if moment else None for moment in intake.input_as_of],
         "started_at": intake.started_at.isoformat(),
         "cursor": intake.cursor,
+        "deliveries": intake.deliveries,
+        "partial": intake.partial,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from inventory_sources.batch import RejectionKind, StockBatch
 from inventory_sources.engine._fetching import foreign_errors
@@ -92,6 +92,8 @@ def propose(source: Source, intake: Intake, background: Background, approved: Ap
 
     :raises SinkError: when the sink is not as declared or cannot be read.
     """
+    if intake.partial:
+        source = evolve(source, feed=source.feed.as_partial())
     with foreign_errors(SinkError, "sink", source.sink):
         traits = source.sink.describe()
     refuse_locations(source, intake.batch, traits)

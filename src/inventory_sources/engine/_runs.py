@@ -90,11 +90,13 @@ class Runs:
             rescued = transition(before, Lose(), rules, now)
             lost = _ended(tx, before, RunResult.LOST, rescued.state)
         state = rescued.state
-        if not manual and not state.is_due(now):
+        due, pushed_at = state.is_due(now), tx.source.pushed_at
+        pushed = pushed_at is not None and pushed_at <= now and state.takes_pushes
+        if not (manual or due or pushed):
             if lost:
                 tx.write(StateChange(state, runs=lost, notifications=_notifications(tx, rescued.notices, before)))
             return None
-        trigger = Trigger.MANUAL if manual else state.next_trigger
+        trigger = Trigger.MANUAL if manual else state.next_trigger if due else Trigger.WEBHOOK
         claimed = transition(state, Claim(run_id, self.worker, self.lease, trigger), rules, now).state
         run = SyncRun(
             id=run_id,
@@ -107,7 +109,7 @@ class Runs:
             worker=self.worker,
         )
         notifications = _notifications(tx, rescued.notices, before)
-        tx.write(StateChange(claimed, runs=(*lost, run), notifications=notifications))
+        tx.write(StateChange(claimed, runs=(*lost, run), notifications=notifications, clear_pushed=True))
         return Claimed(run, evolve(tx.source, state=claimed))
 
     def going_on(self, stored: StoredSource) -> SyncRun | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from attrs import Factory, define, evolve, field
 
 from inventory_sources.batch import RejectionKind
 from inventory_sources.engine._applying import Applied, apply_plan
+from inventory_sources.engine._deliveries import OneSourceInbox, Settling, settle_deliveries
 from inventory_sources.engine._fetching import Fetch, FetchRequest, fetch, fetch_context, foreign_errors
 from inventory_sources.engine._held import pack_intake, unpack_intake
 from inventory_sources.engine._intake import Intake, read
@@ -30,11 +32,14 @@ from inventory_sources.errors import (
     StoreError,
     SyncCancelled,
 )
+from inventory_sources.feed import FeedScope
 from inventory_sources.plan import SyncPlan, VerdictAction
 from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.connector import FetchOutcome, Progress
+from inventory_sources.protocols.inbox import InboxEntry
 from inventory_sources.protocols.sink import SinkLevel
 from inventory_sources.protocols.store import HeldPlan, LedgerChange, StateChange, StateStore, Transaction, UnmappedSku
+from inventory_sources.protocols.webhook import Receiver
 from inventory_sources.run import Failure, RunResult, SyncRun, Trigger
 from inventory_sources.source import Source
 from inventory_sources.status import AppliedInput, Cancel, Fail, Hold, Rest, SourceState, Succeed
@@ -43,6 +48,8 @@ __all__ = ["Sync"]
 
 #: A COMMIT whose outcome is unknown is asked for again; finishing twice changes nothing.
 _FINISH_TRIES = 3
+#: Deliveries that a record names.
+_MOST_NAMED = 20
 #: Where panics of compiled parts (polars) come from; they are no `Exception`.
 _RUST = "pyo3_runtime"
 
@@ -65,6 +72,7 @@ class Sync:
     _refused: bool = field(default=False, init=False)
     _refusals: Mapping[str, int] = field(default=Factory(dict), init=False)
     _unfinished: int = field(default=0, init=False)
+    _set_aside: Sequence[InboxEntry] = field(default=(), init=False)
 
     def run(self) -> SyncRun:
         """Runs it and records how it ended; then does what the connector left to be done after that.
@@ -108,12 +116,15 @@ class Sync:
         with ExitStack() as spooled:
             with self.lease.within(self.source.timeout):
                 self._overrides = self.store.overrides(self.source.name)
+                self._set_aside = self.store.set_aside(self.source.name) if self._receives else ()
                 fetched = spooled.enter_context(fetch(self.source, self._request()))
                 self._inputs = tuple(payload.origin for payload in fetched.payloads)
                 skipped = self._skipped(fetched)
                 intake = None if skipped else read(fetched)
             self.lease.check()
-            return self._settle(intake, None) if intake else self._finish(lambda tx: cast("Ending", skipped))
+            if intake is None:
+                return self._finish(lambda tx: cast("Ending", skipped))
+            return self._settle(intake, None) if intake.deliveries or not intake.aside else self._put_aside(intake)
 
     def _request(self) -> FetchRequest:
         state = self.claimed.state
@@ -127,19 +138,43 @@ class Sync:
             overrides=self._overrides,
             cancelled=self.lease.cancelled,
             outcome=self._outcome,
+            trigger=self.claimed.run.trigger,
+            inbox=OneSourceInbox(self.store, self.source.name) if self._receives else None,
         )
+
+    @property
+    def _receives(self) -> bool:
+        return isinstance(self.source.connector, Receiver)
 
     def _skipped(self, fetched: Fetch) -> Ending | None:
         """How the run ends if there is nothing to read."""
         run, cursor, memo = self.claimed.run, fetched.context.next_cursor, self._outcome.memo
-        if fetched.nothing_new:
-            return Ending(Rest(run.id, run.epoch, cursor, memo), self._record_skipped(fetched.nothing_new))
+        if fetched.nothing_new and not fetched.unreadable:
+            aside = self._settling(None, run.started_at).aside
+            rest = Rest(run.id, run.epoch, cursor, memo, aside, clear=self._receives and aside is None)
+            return Ending(rest, self._record_skipped(fetched.nothing_new))
         if not self._applied_before(fetched):
             return None
         event = Succeed(run.id, run.epoch, cursor=cursor, memo=memo, more=self._outcome.more)
         record = self._record_skipped("the input is unchanged since it was applied")
         drop_held = self.claimed.state.held_digest is not None
         return Ending(event, record, lambda state: StateChange(state, drop_held=drop_held))
+
+    def _put_aside(self, intake: Intake) -> SyncRun:
+        """Ends a run none of whose deliveries could be read."""
+        run = evolve(self.claimed.run, result=RunResult.FAILED)
+
+        def ending(tx: Transaction) -> Ending:
+            settling = self._settling(intake, tx.now)
+            rest = Rest(run.id, run.epoch, memo=self._outcome.memo, aside=settling.aside)
+            failure = settling.aside.failure if settling.aside else None
+            record = evolve(run, failure=failure, warnings=(*intake.warnings, *settling.warnings))
+            return Ending(rest, record, lambda state: StateChange(state, settled=settling.settled))
+
+        return self._finish(ending)
+
+    def _settling(self, intake: Intake | None, now: datetime) -> Settling:
+        return settle_deliveries(intake, self.claimed.run.id, self._set_aside, self.source.retry, now)
 
     def _applied_before(self, fetched: Fetch) -> bool:
         state, run = self.claimed.state, self.claimed.run
@@ -169,14 +204,14 @@ class Sync:
         if proposal.traits.level is SinkLevel.SHARED_TRANSACTION:
             return self._finish(
                 lambda tx: self._succeed(
-                    intake, background, proposal, self._apply(intake, proposal, tx.connection).plan
+                    intake, background, proposal, self._apply(intake, proposal, tx.connection).plan, tx.now
                 )
             )
         applied = self._apply(intake, proposal, None)
         if applied.stopped is not None:
             ledger = proposal.ledger_change(background.ledger, applied.plan)
             return self._break_off(intake, applied.plan, ledger, applied.stopped)
-        return self._finish(lambda tx: self._succeed(intake, background, proposal, applied.plan))
+        return self._finish(lambda tx: self._succeed(intake, background, proposal, applied.plan, tx.now))
 
     def _apply(self, intake: Intake, proposal: Proposal, connection: object | None) -> Applied:
         applied = apply_plan(
@@ -203,10 +238,11 @@ class Sync:
     def _rereads(self, intake: Intake, applied: SyncPlan) -> tuple[int, tuple[str, ...]]:
         """How often in a row, this time included, the input is left to be fetched again for what the sink refused.
 
-        An input that the connector would not give again, as it keeps a cursor or puts files away, is left as often as
-        a failed sync is retried: one item that is never taken must not stop a source for ever.
+        An input that would not be there again, as its connector keeps a cursor, puts files away or was pushed to, is
+        left as often as a failed sync is retried: one item that is never taken must not stop a source for ever.
         """
-        if not applied.counts.failed or (intake.cursor is None and not self._outcome.after_commit):
+        given_once = intake.cursor is not None or self._outcome.after_commit or intake.deliveries
+        if not applied.counts.failed or not given_once:
             return 0, ()
         before = self.claimed.state.applied
         rereads = before.rereads + 1 if before else 1
@@ -214,21 +250,24 @@ class Sync:
             return rereads, ()
         return 0, (f"refused items were tried {rereads} times: the source goes on, until it sends them again",)
 
-    def _succeed(self, intake: Intake, background: Background, proposal: Proposal, applied: SyncPlan) -> Ending:
+    def _succeed(
+        self, intake: Intake, background: Background, proposal: Proposal, applied: SyncPlan, now: datetime
+    ) -> Ending:
         rereads, given_up = self._rereads(intake, applied)
         self._unfinished = rereads
+        settling = Settling() if rereads else self._settling(intake, now)
         run = self._record(intake, applied)
-        run = evolve(run, result=RunResult.COMPLETED, warnings=(*run.warnings, *given_up))
-        digest = intake.digest if _leaves_nothing(proposal, applied) else None
+        run = evolve(run, result=RunResult.COMPLETED, warnings=(*run.warnings, *given_up, *settling.warnings))
         event = Succeed(
             run.id,
             run.epoch,
-            baseline_rows=intake.rows,
+            baseline_rows=None if intake.partial else intake.rows,
             baseline_matched=applied.figures.matched,
             cursor=None if rereads else intake.cursor,
             memo=self._outcome.memo,
-            applied=AppliedInput(run.started_at, digest, rereads),
+            applied=self._applied(intake, rereads, untouched=_leaves_nothing(proposal, applied)),
             more=self._outcome.more and not rereads,
+            aside=settling.aside,
         )
         ledger = proposal.ledger_change(background.ledger, applied)
 
@@ -237,9 +276,19 @@ class Sync:
             change.ledger = ledger
             change.resolved = background.resolved_by(applied, self._overrides)
             change.drop_held = background.state.held_digest is not None
+            change.settled = settling.settled
+            if rereads and intake.deliveries:
+                change.pushed_at = now + (self.source.retry.delay(rereads) or timedelta(0))
             return change
 
         return Ending(event, run, extras)
+
+    def _applied(self, intake: Intake, rereads: int, *, untouched: bool) -> AppliedInput | None:
+        """What is remembered of the input; after a push beside a pull, what was pulled before is worth another look."""
+        before = self.claimed.state.applied
+        if intake.partial and self.source.feed.scope is FeedScope.SNAPSHOT:
+            return before and evolve(before, digest=None, rereads=rereads)
+        return AppliedInput(self.claimed.run.started_at, intake.digest if untouched else None, rereads)
 
     def _hold(self, intake: Intake, background: Background, proposal: Proposal) -> SyncRun:
         plan = proposal.plan
@@ -272,7 +321,7 @@ class Sync:
             self.claimed.run,
             counts=plan.counts,
             as_of=plan.as_of,
-            inputs=intake.inputs,
+            inputs=_named(intake.inputs) if intake.deliveries else intake.inputs,
             evidence=str(intake.evidence),
             warnings=(*intake.warnings, *plan.warnings),
         )
@@ -334,11 +383,40 @@ class Sync:
     def _finish(self, ending: Callable[[Transaction], Ending]) -> SyncRun:
         for tries_left in reversed(range(_FINISH_TRIES)):
             try:
-                return self.runs.finish(self.claimed.run, ending)
+                return self.runs.finish(self.claimed.run, lambda tx: self._with_pushes(ending(tx), tx.now))
             except StoreError:
                 if not tries_left:
                     raise
         raise AssertionError("unreachable")
+
+    def _with_pushes(self, end: Ending, now: datetime) -> Ending:
+        """The same, with the source looked at again for deliveries that this run left and that no failure keeps."""
+        if not self._receives:
+            return end
+        pushed, ended_well = self._outcome.pushed, isinstance(end.event, (Succeed, Rest))
+        left = (
+            pushed.wait and ended_well if pushed.drained else pushed.wait or self.claimed.stored.pushed_at is not None
+        )
+        aside = end.event.aside if isinstance(end.event, (Succeed, Rest)) else None
+        later = [aside.until] if aside else [entry.next_attempt_at for entry in self._set_aside]
+
+        def extras(state: SourceState) -> StateChange:
+            change = end.extras(state)
+            moments = [
+                change.pushed_at,
+                now if left else None,
+                *(moment for moment in later if moment and moment > now),
+            ]
+            change.pushed_at = min((moment for moment in moments if moment), default=None)
+            return change
+
+        return evolve(end, extras=extras)
+
+
+def _named(origins: tuple[str, ...]) -> tuple[str, ...]:
+    """The origins of deliveries, as many as fit in a record."""
+    more = len(origins) - _MOST_NAMED
+    return origins if more <= 0 else (*origins[:_MOST_NAMED], f"{more} more deliveries")
 
 
 def _leaves_nothing(proposal: Proposal, applied: SyncPlan) -> bool:
