@@ -13,7 +13,7 @@ from inventory_sources.webhooks._layout import Layout
 from inventory_sources.webhooks._reading import FIVE_MINUTES, positive, with_headers
 from inventory_sources.webhooks._secrets import WebhookSecret, active, judge, secrets_of, text_key
 
-__all__ = ["GitHub", "HmacSignature", "ShipHero", "Shopify", "Square"]
+__all__ = ["GitHub", "HmacSignature", "LaidOut", "ShipHero", "Shopify", "Square"]
 
 
 @frozen(kw_only=True)
