@@ -33,9 +33,11 @@ class StandIn:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.webhooks = self
         self.local = threading.local()
+        self.writing = threading.Lock()
 
-    def endpoint(self, token: str) -> str | None:
+    def source_of(self, token: str) -> str | None:
         return "erp" if token == TOKEN else None
 
     def receive(self, source: str, delivery: Delivery) -> Answer:
@@ -44,7 +46,7 @@ class StandIn:
         if delivery.header("x-signature") != signature(delivery.body):
             return Answer(401)
         name = delivery.header("x-name") or ""
-        with self.connection() as connection:
+        with self.writing, self.connection() as connection:
             connection.execute(
                 "INSERT INTO deliveries VALUES (?, ?, ?, ?)", (source, delivery.body, delivery.url, name.encode())
             )

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 UVICORN = ["uvicorn", "--factory", "--no-access-log", "--log-level", "debug", "--no-proxy-headers", "--fd"]
-GUNICORN = ["gunicorn", "--worker-class", "gthread", "--threads", "8", "--log-level", "debug", "--bind"]
+# Its debug log has the path of each request.
+GUNICORN = ["gunicorn", "--worker-class", "gthread", "--threads", "8", "--log-level", "info", "--bind"]
 
 
 class Reply(NamedTuple):
@@ -78,6 +79,8 @@ def served(app: str, folder: Path, limits: Mapping[str, Any] | None = None) -> I
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE deliveries (source TEXT, body BLOB, url TEXT, name BLOB)")
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener, log.open("wb") as output:
+        # Servers take a socket that they are handed for one of another family, and leave its small packets waiting.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port, number = listener.getsockname()[1], listener.fileno()
         target = f"tests.integrations.served:{app}"
         command = [*GUNICORN, f"fd://{number}", f"{target}()"] if by_wsgi else [*UVICORN, str(number), target]

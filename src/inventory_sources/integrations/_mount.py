@@ -19,7 +19,7 @@ from inventory_sources.errors import ConfigurationError
 from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.webhook import Answer, Delivery
 
-__all__ = ["MAX_BODY", "Endpoints", "Mount", "Refusal", "declared_length", "fields"]
+__all__ = ["MAX_BODY", "Endpoints", "Mount", "Refusal", "Tokens", "declared_length", "fields"]
 
 #: Bytes of a body. What a source takes is its own, lower limit, which the engine keeps.
 MAX_BODY = 10 * 1024**2
@@ -31,13 +31,21 @@ _RETRY_AFTER = "5"
 T = TypeVar("T")
 
 
+class Tokens(Protocol):
+    """Whose endpoint a token is."""
+
+    def source_of(self, token: str) -> str | None:
+        """The source that a token is of; ``None`` for one that is unknown or retired."""
+
+
 class Endpoints(Protocol):
     """What a mount needs of a :class:`inventory_sources.SyncEngine`."""
 
-    def endpoint(self, token: str) -> str | None:
-        """The source whose endpoint has this token."""
+    @property
+    def webhooks(self) -> Tokens:
+        """The endpoints of the sources."""
 
-    def receive(self, source: str, delivery: Delivery) -> Answer:
+    def receive(self, name: str, delivery: Delivery, /) -> Answer:
         """Keeps a delivery and says what to answer; never raises."""
 
 
@@ -82,7 +90,7 @@ class Mount:
         :raises Refusal: 404 where no source has the token; 503 where that cannot be told.
         """
         token = path.rstrip("/").rpartition("/")[2]
-        source = self._asked(lambda: self.engine.endpoint(token)) if _TOKEN.fullmatch(token) else None
+        source = self._asked(lambda: self.engine.webhooks.source_of(token)) if _TOKEN.fullmatch(token) else None
         if source is None:
             raise Refusal(404)
         return token, source
@@ -132,7 +140,7 @@ def fields(answer: Answer) -> Iterable[tuple[str, str]]:
     given = [(name.lower(), value.encode("latin-1", "replace").decode("latin-1")) for name, value in answer.headers]
     names = {name for name, _ in given}
     yield from ((name, value) for name, value in given if name != "content-length")
-    if answer.body and "content-type" not in names:
-        yield "content-type", "text/plain; charset=utf-8"
-    if answer.status >= 200 and answer.status not in {204, 304}:
+    if answer.status not in {204, 304}:
+        if "content-type" not in names:
+            yield "content-type", "text/plain; charset=utf-8"
         yield "content-length", str(len(answer.body))

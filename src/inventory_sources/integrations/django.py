@@ -98,4 +98,5 @@ def _response(answer: Answer) -> Any:
     del response["Content-Type"]  # of HTML, where nothing else is said
     for name, value in fields(answer):
         response[name] = value
+    response._has_been_logged = True  # noqa: SLF001 - Django logs the path of each 4xx and 5xx, and the token is in it
     return response
