@@ -281,3 +281,14 @@ def test_a_missing_django_is_told(monkeypatch):
     with pytest.raises(MissingExtra) as told:
         webhook_view(Engine())
     assert told.value.extra == "django"
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\0", "é", "a" * 201, "a\n", "a%b"])
+def test_what_cannot_be_a_token_is_not_asked_for(token):
+    class Asked(Engine):
+        def source_of(self, token):
+            raise AssertionError(token)
+
+    engine = Asked()
+    assert status(asked(asgi.WebhookApp(engine), path=f"/hooks/{token}")) == 404
+    assert called(wsgi.WebhookApp(engine), PATH_INFO=f"/{token}", CONTENT_LENGTH="1")[0] == 404
