@@ -141,7 +141,7 @@ def test_a_notification_in_the_log_goes_to_the_standard_logger_too(
 ) -> None:
     engine = shop_unheard.engine
     engine._notifier = LogNotifier()
-    engine._scheduler = CallableScheduler(Broken().wake_at)
+    engine._wakes.scheduler = CallableScheduler(Broken().wake_at)
     shop_unheard.add(PASSING, frequency="5min")
     fail_until_error(shop_unheard)
     told = [record.getMessage() for record in caplog.records if record.name == "inventory_sources"]

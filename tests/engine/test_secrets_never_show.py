@@ -319,7 +319,7 @@ def test_a_notifier_scheduler_and_progress_callback_that_raise_are_told_without_
         raise ConnectionError(PASSWORD)
 
     host.engine._notifier = Leaking(host.mailbox, "notify")
-    host.engine._scheduler = Leaking(host.mailbox, "wake_at")
+    host.engine._wakes.scheduler = Leaking(host.mailbox, "wake_at")
     host.engine.add_source(host.source(Scripted(GOOD), name="good"))
     host.try_to(lambda: host.engine.sync("good", progress=leak))
     host.live(host.source(Leaking(None, "fetch")))

@@ -158,6 +158,11 @@ class HttpConnector:
         check_header_names((*self.headers, *self.secret_headers))
         check_header_values(self.headers)
 
+    @property
+    def host(self) -> str:
+        """The server's name, by which a worker counts the syncs that it has there at once."""
+        return WebAddress.parse(self.url).host
+
     def fetch(self, context: FetchContext) -> Iterator[Fetched]:
         """Yields what :meth:`payloads` makes of the answer.
 

@@ -41,6 +41,11 @@ class SftpConnector(PickUpConnector):
 
     server: SftpServer
 
+    @property
+    def host(self) -> str:
+        """The server's name, by which a worker counts the syncs that it has there at once."""
+        return self.server.host.lower()
+
     def resolve(self) -> Resolver:
         """What finds the addresses of the server's name, each of which is judged."""
         return system_resolver
@@ -63,6 +68,11 @@ class FtpConnector(PickUpConnector):
     """
 
     server: FtpServer
+
+    @property
+    def host(self) -> str:
+        """The server's name, by which a worker counts the syncs that it has there at once."""
+        return self.server.host.lower()
 
     def resolve(self) -> Resolver:
         """What finds the addresses of the server's name, each of which is judged."""

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from inventory_sources.engine._receiving import Receiving
 from inventory_sources.engine._runs import Claimed, Runs, released
 from inventory_sources.engine._sources import SourceBook
 from inventory_sources.engine._sync import Sync
+from inventory_sources.engine._waking import Wakes, shielded
 from inventory_sources.engine._webhooks import Webhooks
 from inventory_sources.errors import ConfigurationError, InventorySourcesError, SourceExists, SourceNotFound, StoreError
 from inventory_sources.plan import SyncPlan
@@ -94,8 +95,8 @@ class SyncEngine:
         self._clock = clock or SystemClock()
         self._store = _store(store, clock)
         self._notifier = notifier
-        self._scheduler = scheduler
         self._logger = event_logger()
+        self._wakes = Wakes(scheduler, self._logger)
         self._sources = SourceBook(self._store, registry or Registry())
         self._runs = Runs(self._store, self._sources.rules, worker or f"{socket.gethostname()}:{os.getpid()}", lease)
         self._receiving = Receiving(self._store, self._sources, self._clock, self._logger)
@@ -121,7 +122,7 @@ class SyncEngine:
             if not self._sources.attach(source):
                 self.update_source(source, actor=actor)
             return
-        self._wake(source.name, state)
+        self._wakes.tell(source.name, state)
 
     def update_source(self, source: Source | SourceSpec, *, actor: str = "host") -> None:
         """Replaces a source's declaration: fences out a running sync, ends a retry ladder, drops a held plan.
@@ -135,7 +136,7 @@ class SyncEngine:
         self._receiving.forget(source.name)
         if fenced is not None:
             fenced.lose()
-        self._wake(source.name, state)
+        self._wakes.tell(source.name, state)
 
     def delete_source(self, name: str, *, actor: str = "host") -> None:
         """Deletes a source with its history; its audit entries stay. A running sync is fenced out.
@@ -147,6 +148,14 @@ class SyncEngine:
         self._sources.forget(name)
         if fenced is not None:
             fenced.lose()
+
+    def source(self, name: str) -> Source:
+        """A registered source, as this process builds it.
+
+        :raises SourceNotFound: when there is none of this name.
+        :raises ConfigurationError: when this process cannot build it; ``NotPortable`` where only another one can.
+        """
+        return self._sources.built(self._store.get(name))
 
     def sources(self, after: str = "", limit: int = 1000) -> Sequence[str]:
         """Names of the sources in order, a page at a time."""
@@ -180,6 +189,8 @@ class SyncEngine:
         next, or before this returns where the source says ``at_once``.
         """
         received = self._receiving.receive(name, delivery)
+        if received.answer.status < 300:
+            self._wakes.call()
         if received.apply:
             use_columns()
             self._run_if_due(name)
@@ -231,7 +242,7 @@ class SyncEngine:
         done: list[SyncRun] = []
         passed: set[str] = set()
         while len(done) < limit and not self._stopping.is_set():
-            due = [name for name in self._store.due(len(passed) + limit) if name not in passed]
+            due = [name for name in self.due(len(passed) + limit) if name not in passed]
             if not due:
                 break
             use_columns()
@@ -242,6 +253,29 @@ class SyncEngine:
                     done.append(run)
         self.notify()
         return done
+
+    def due(self, limit: int = 100) -> Sequence[str]:
+        """Names of sources whose time has come, longest overdue first."""
+        return self._store.due(limit)
+
+    def run_if_due(self, name: str) -> SyncRun | None:
+        """Runs one source in this thread if it is due; ``None`` when it is not, or when another worker has it.
+
+        For loops that share the work out themselves; call :meth:`notify` now and then.
+
+        :raises InventorySourcesError: when this process cannot build it, loses it, or cannot reach the store.
+        """
+        use_columns()
+        self.source(name)
+        claimed = self._runs.claim(name, manual=False)
+        return self._run(claimed, None) if isinstance(claimed, Claimed) else None
+
+    def waking(self, wake: Callable[[], object]) -> AbstractContextManager[None]:
+        """Has ``wake`` called, while it is entered, whenever this process may have made a source due.
+
+        That is by a delivery, "sync now" or an edit; in any thread. It must return at once.
+        """
+        return self._wakes.calling(wake)
 
     def request_sync(self, name: str, *, actor: str = "host") -> SourceState:
         """Asks for a sync by whichever worker comes first; durable, and returns at once.
@@ -349,9 +383,7 @@ class SyncEngine:
 
     def _run_if_due(self, name: str) -> SyncRun | None:
         try:
-            self._sources.built(self._store.get(name))
-            claimed = self._runs.claim(name, manual=False)
-            return self._run(claimed, None) if isinstance(claimed, Claimed) else None
+            return self.run_if_due(name)
         except InventorySourcesError as error:
             self._logger.warning("source_passed_over", source=name, code=error.code, message=error.message)
         except Exception as error:  # noqa: BLE001 - the other sources must have their turn
@@ -368,16 +400,16 @@ class SyncEngine:
         try:
             with lease:
                 sync = Sync(source, claimed, self._store, self._runs, lease, self._clock, logger)
-                sync.progress = _shielded(progress, logger)
+                sync.progress = shielded(progress, logger)
                 run = sync.run()
         finally:
             with self._lock:
                 if self._running.get(source.name) is lease:
                     del self._running[source.name]
         logger.info("sync_ended", result=run.result.value, rows=run.counts.rows, updated=run.products_updated)
-        if self._scheduler is not None:
+        if self._wakes.scheduler is not None:
             with suppress(SourceNotFound, StoreError):  # the run has ended; this is a hint
-                self._wake(source.name, self._store.get(source.name).state)
+                self._wakes.tell(source.name, self._store.get(source.name).state)
         return run
 
     def _claimed_source(self, claimed: Claimed) -> Source:
@@ -386,6 +418,11 @@ class SyncEngine:
         except ConfigurationError:  # edited after it was looked at and before it was claimed
             self._runs.finish(claimed.run, lambda tx: released(claimed.run))
             raise
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that the engine was given."""
+        return self._clock
 
     def _resolve(self, source: str | Source) -> tuple[Source, SourceState]:
         if isinstance(source, Source):
@@ -410,16 +447,8 @@ class SyncEngine:
 
     def _change(self, name: str, event: Any, action: str, actor: str, detail: str = "") -> SourceState:
         state = self._runs.change(name, event, action, actor, detail)
-        self._wake(name, state)
+        self._wakes.tell(name, state)
         return state
-
-    def _wake(self, name: str, state: SourceState) -> None:
-        if self._scheduler is None or state.wake_at is None:
-            return
-        try:
-            self._scheduler.wake_at(name, state.wake_at)
-        except Exception as error:  # noqa: BLE001 - a host's part may raise anything
-            self._logger.warning("scheduler_failed", source=name, error=type(error).__name__)
 
     def _has(self, name: str) -> bool:
         try:
@@ -440,17 +469,3 @@ def _store(store: StateStore | str | Path, clock: Clock | None) -> StateStore:
     from inventory_sources.stores.sql import SqlStateStore
 
     return SqlStateStore(str(store), clock=clock)
-
-
-def _shielded(progress: Progress | None, logger: Any) -> Progress:
-    """A host's callback that cannot break a sync."""
-    if progress is None:
-        return lambda stage, unit, done: None
-
-    def call(stage: str, unit: str, done: int) -> None:
-        try:
-            progress(stage, unit, done)
-        except Exception as error:  # noqa: BLE001 - a host's part may raise anything
-            logger.warning("progress_callback_failed", error=type(error).__name__)
-
-    return call

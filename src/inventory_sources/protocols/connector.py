@@ -176,7 +176,11 @@ class FetchContext:
 
 
 class Connector(Protocol):
-    """Gets a source's input onto this machine; see the module for the contract."""
+    """Gets a source's input onto this machine; see the module for the contract.
+
+    One that asks a server may say which by an attribute ``host``, a text: a worker has a few syncs at most at one host
+    at once. ``None`` is for no limit.
+    """
 
     def fetch(self, context: FetchContext) -> Iterable[Fetched]:
         """Yields the whole input: payloads (each decoded by the source's decoder) or plain records."""

@@ -223,6 +223,11 @@ class RestConnector:
     def _signing(self) -> Auth | None:
         return signing(self.auth, self.headers, self.params)
 
+    @property
+    def host(self) -> str:
+        """The server's name, by which a worker counts the syncs that it has there at once."""
+        return WebAddress.parse(self.url).host
+
     def fetch(self, context: FetchContext) -> Iterator[Fetched]:
         """Yields all records of the list, or all its files.
 

@@ -107,6 +107,11 @@ class Webhook:
         return getattr(self.pull, "gives_changes", False) is True
 
     @property
+    def host(self) -> str | None:
+        """The server that ``pull`` asks; see :class:`~inventory_sources.protocols.connector.Connector`."""
+        return getattr(self.pull, "host", None)
+
+    @property
     def accepted(self) -> Answer:
         """What the sender of a kept delivery is answered."""
         kind = "application/json" if self.reply.startswith("{") else "text/plain; charset=utf-8"
