@@ -14,6 +14,7 @@ from inventory_sources.errors import InputTooLarge, InventorySourcesError, Struc
 __all__ = ["check_depth", "described", "follow", "looks_cut", "parse", "parse_lines", "record_lists"]
 
 _NOT_STRUCTURE = bytes(sorted(set(range(256)) - set(b'[]{}:"')))
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _LISTS = 8
 _CUT_TOKEN = re.compile(r"t|tr|tru|f|fa|fal|fals|n|nu|nul|-")
@@ -114,7 +115,7 @@ def _structure(text: str) -> bytes:
     """The brackets, braces and colons of a JSON text that stand in none of its strings."""
     data = text.encode(errors="surrogatepass")
     if b"\\" in data:
-        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+        data = _ESCAPE.sub(b"", data)
     # Without its escapes each quote opens or closes a text. Two quotes side by side change no bracket's side, nor do
     # those around two colons, which in JSON only a text can hold, and every time of day does.
     structure = data.translate(None, _NOT_STRUCTURE).replace(b'"::"', b"").replace(b'""', b"")
