@@ -80,6 +80,7 @@ class Succeed(OwnedEvent):
     :param applied: what was applied, unless it was before.
     :param more: there is more to fetch already.
     :param aside: what of it could not be read.
+    :param beside: whether it was pushed beside a pull, whose failure or held plan it does not end.
     """
 
     baseline_rows: int | None = None
@@ -89,6 +90,7 @@ class Succeed(OwnedEvent):
     applied: AppliedInput | None = None
     more: bool = False
     aside: Aside | None = None
+    beside: bool = False
 
 
 @frozen
@@ -97,12 +99,14 @@ class Rest(OwnedEvent):
 
     :param aside: what came before and could not be read.
     :param clear: whether nothing that could not be used is left, so that there is nothing to wait for.
+    :param beside: as in :class:`Succeed`.
     """
 
     cursor: str | None = None
     memo: str | None = None
     aside: Aside | None = None
     clear: bool = False
+    beside: bool = False
 
 
 @frozen

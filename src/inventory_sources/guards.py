@@ -113,6 +113,8 @@ class MassChange:
 class LowMatch:
     """Holds when too few rows belong to a known product: of the first feed, or compared with the last complete run.
 
+    Some pushed events of products that the shop does not have say nothing of the others, so that they always pass.
+
     :param share: of the rows of the first feed; later, of the share that the last complete run had.
     :param at_least: later feeds of fewer rows are let pass.
     """
@@ -123,6 +125,8 @@ class LowMatch:
     def judge(self, figures: PlanFigures) -> Verdict | None:
         """An objection, or ``None``."""
         rows, matched, before = figures.rows, figures.matched, figures.baseline_rows
+        if figures.pushed and not figures.snapshot:
+            return None
         if before is None:
             few = _below(matched, rows, self.share)
             return _hold(self, f"Only {matched} of {rows} rows belong to a product of the shop.") if few else None

@@ -77,7 +77,7 @@ class PlanItem:
 class PlanFigures:
     """The numbers guards judge by.
 
-    :param rows: rows read from the feed.
+    :param rows: rows read from the feed; of what was pushed, those that no newer one overtook.
     :param matched: rows whose product is known.
     :param baseline_rows: rows of the last completed run; ``None`` before the first.
     :param known: (SKU, location) pairs this source supplied before, at the locations of a snapshot, but for those that
@@ -89,6 +89,7 @@ class PlanFigures:
     :param missing: known pairs that a snapshot does not mention; 0 for a partial feed.
     :param snapshot: whether the feed claims to carry everything.
     :param baseline_matched: rows of the last completed run whose product was known.
+    :param pushed: whether the rows were pushed, as the sender's events have it.
     """
 
     rows: int
@@ -102,6 +103,7 @@ class PlanFigures:
     missing: int
     snapshot: bool
     baseline_matched: int | None = None
+    pushed: bool = False
 
 
 @define

@@ -44,6 +44,7 @@ _STANDARD: dict[str, dict[str, str]] = {
         "shiphero": "inventory_sources.presets._shiphero:ShipHeroConnector",
         "stock_document": "inventory_sources.presets._stock_document:StockDocumentConnector",
         "sftp": "inventory_sources.connectors:SftpConnector",
+        "webhook": "inventory_sources.webhooks:Webhook",
         "ftp": "inventory_sources.connectors:FtpConnector",
     },
     "decoder": {
@@ -278,13 +279,20 @@ class Registry:
     def _converter(self) -> Any:
         if self._made is None:
             from inventory_sources.mappers import EqualSku, TableIdentity
+            from inventory_sources.protocols.connector import Connector
             from inventory_sources.protocols.webhook import SignatureScheme
             from inventory_sources.rest import Auth, Pager
 
             made = document_converter(self.secrets)
             # The type of the stage's field. By it, and not by the object's own class, cattrs finds its hooks.
             identity: Any = EqualSku | TableIdentity
-            nested = (("identity", identity), ("auth", Auth), ("pager", Pager), ("signature", SignatureScheme))
+            nested = (
+                ("identity", identity),
+                ("auth", Auth),
+                ("pager", Pager),
+                ("signature", SignatureScheme),
+                ("connector", Connector),
+            )
             for stage, declared in nested:
                 self._nest(made, stage, declared)
             self._made = made

@@ -163,6 +163,14 @@ def _renew(state: SourceState, event: Renew, rules: Rules, now: datetime) -> Tra
 
 
 def _succeed(state: SourceState, event: Succeed, rules: Rules, now: datetime) -> Transition:
+    if event.beside:
+        read = event.aside is None or not event.aside.nothing_read
+        known = evolve(
+            _noted(state, event),
+            last_success_at=now if read else state.last_success_at,
+            applied=event.applied or state.applied,
+        )
+        return _beside(known, now if event.more else rules.tick(now))
     done = evolve(
         _done(state, event, now if event.more else rules.tick(now), now),
         held_digest=None,
@@ -175,7 +183,14 @@ def _succeed(state: SourceState, event: Succeed, rules: Rules, now: datetime) ->
     return _set_aside(state, done, event.aside, rules)
 
 
+def _beside(state: SourceState, next_run_at: datetime | None) -> Transition:
+    reason = Reason.HELD if _waits_for_a_person(state) else Reason.FAILED
+    return Transition(_idle(state, SyncStatus.ERROR, reason, next_run_at))
+
+
 def _rest(state: SourceState, event: Rest, rules: Rules, now: datetime) -> Transition:
+    if event.beside:
+        return _beside(_noted(state, event), rules.tick(now))
     if _waits_for_a_person(state):
         return Transition(_idle(_noted(state, event), SyncStatus.ERROR, Reason.HELD, rules.tick(now)))
     told = event.aside is not None or event.clear

@@ -7,13 +7,18 @@ import hashlib
 import hmac
 import itertools
 import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from inventory_sources import Columns, Feed, JsonDecoder, MemorySink, MemoryStateStore, Secret, Source, SyncEngine
+from inventory_sources.payload import Evidence, Payload, Proof
+from inventory_sources.protocols.connector import FetchContext
 from inventory_sources.protocols.notifier import Notification
 from inventory_sources.protocols.webhook import Answer, Delivery
+from inventory_sources.run import SyncRun
+from inventory_sources.status import SourceState
 from inventory_sources.testing import ManualClock
 from inventory_sources.webhooks import EventFacts, StandardWebhooks, Webhook
 
@@ -52,6 +57,28 @@ class Mailbox:
         return [notification.kind.value for notification in self.received]
 
 
+class Pulled:
+    """A connector that gives the levels it was last given, and counts how often it was asked."""
+
+    def __init__(self, levels: dict[str, int], as_of: datetime | None = None) -> None:
+        self.levels = levels
+        self.as_of = as_of
+        self.fetches = 0
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.error: Exception | None = None
+
+    def fetch(self, context: FetchContext) -> Iterator[Payload]:
+        """All of it."""
+        self.fetches += 1
+        self.meanwhile()
+        if self.error is not None:
+            raise self.error
+        body = json.dumps({"items": rows(self.levels)}).encode()
+        proven = Evidence(frozenset({Proof.LENGTH}))
+        sha256 = hashlib.sha256(body).hexdigest()
+        yield Payload("pulled", body, as_of=self.as_of, size=len(body), evidence=proven, sha256=sha256)
+
+
 class PushedShop:
     """The host."""
 
@@ -66,10 +93,42 @@ class PushedShop:
 
     def deliver(self, levels: Any, *, message: str | None = None, at: datetime | None = None) -> Answer:
         """Signs and hands in one delivery."""
+        return self.engine.receive("wms", self.signed_delivery(levels, message=message, at=at))
+
+    def signed_delivery(
+        self,
+        levels: Any,
+        *,
+        message: str | None = None,
+        at: datetime | None = None,
+        received_at: datetime | None = None,
+    ) -> Delivery:
+        """A delivery as its sender signs it; received now unless said otherwise."""
         body = levels if isinstance(levels, bytes) else json.dumps({"items": rows(levels)}).encode()
-        message = message or f"msg-{next(NEW_IDS)}"
-        now = self.clock.now()
-        return self.engine.receive("wms", Delivery(signed(body, at or now, message), body, now))
+        now = received_at or self.clock.now()
+        return Delivery(signed(body, at or now, message or f"msg-{next(NEW_IDS)}"), body, now)
+
+    def deliver_with(self, facts: dict[str, Any], levels: dict[str, int], **more: Any) -> Answer:
+        """One delivery that says something beside its items."""
+        return self.deliver(json.dumps({**facts, "items": rows(levels)}).encode(), **more)
+
+    def run(self) -> list[SyncRun]:
+        """What is due, until nothing is; a source that never comes to rest is a fault."""
+        done: list[SyncRun] = []
+        for _ in range(30):
+            runs = self.engine.run_due()
+            if not runs:
+                return done
+            done += runs
+        raise AssertionError("the source runs again and again")
+
+    def state(self) -> SourceState:
+        """Where the source stands."""
+        return self.engine.status("wms")
+
+    def statuses(self) -> list[str]:
+        """Of the deliveries, the first received first."""
+        return [entry.status.value for entry in reversed(self.engine.webhooks.deliveries("wms", 1000))]
 
     def levels(self) -> dict[str, int]:
         """What the shop has, but for the nines it began with."""
@@ -85,7 +144,9 @@ def rows(levels: dict[str, int]) -> list[dict[str, Any]]:
     return [{"sku": sku, "qty": quantity} for sku, quantity in levels.items()]
 
 
-def pushed_source(sink: Any, *, feed: Feed | None = None, **webhook: Any) -> Source:
+def pushed_source(
+    sink: Any, *, feed: Feed | None = None, guards: Any = (), frequency: str = "manual", **webhook: Any
+) -> Source:
     """A source that is pushed to."""
     return Source(
         name="wms",
@@ -93,6 +154,7 @@ def pushed_source(sink: Any, *, feed: Feed | None = None, **webhook: Any) -> Sou
         decoder=JsonDecoder(records="items"),
         mapper=Columns(sku="sku", quantity="qty"),
         feed=feed or Feed.partial(),
-        guards=(),
+        guards=guards,
+        frequency=frequency,
         sink=sink,
     )

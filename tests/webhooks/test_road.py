@@ -55,7 +55,7 @@ def test_another_body_under_a_signed_id_is_a_conflict_and_audited() -> None:
     assert shop.deliver({"A1": 6}, message="one").status == 409
     shop.engine.run_due()
     assert shop.levels() == {"A1": 5}
-    assert [entry.action for entry in shop.engine.audit("wms")][0] == "delivery_conflict"
+    assert next(entry.action for entry in shop.engine.audit("wms")) == "delivery_conflict"
 
 
 def test_sync_now_drains_the_inbox() -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from attrs import evolve, frozen
 
 from inventory_sources.engine._intake import Intake
 from inventory_sources.errors import InventorySourcesError, Phase
+from inventory_sources.plan import Outcome, SyncPlan
 from inventory_sources.protocols.inbox import InboxEntry, InboxSettlement, InboxStatus
 from inventory_sources.protocols.store import StateStore
 from inventory_sources.retry import RetryPolicy
 from inventory_sources.run import Failure
 from inventory_sources.status import Aside
 
-__all__ = ["OneSourceInbox", "Settling", "settle_deliveries"]
+__all__ = ["OneSourceInbox", "Settler", "Settling", "refused_deliveries"]
 
 _NAMED = 3
+_REFUSED = "the sink refused some of its items"
 
 
 @frozen
@@ -49,37 +51,63 @@ class Settling:
     warnings: tuple[str, ...] = ()
 
 
-def settle_deliveries(
-    intake: Intake | None, run_id: str, before: Sequence[InboxEntry], retry: RetryPolicy, now: datetime
-) -> Settling:
-    """What becomes of the deliveries that a run read, or tried to.
+@frozen
+class Settler:
+    """Says what becomes of the deliveries of a run.
 
-    :param intake: ``None`` for a run that found nothing to read.
     :param before: those that were set aside or parked when the run began.
-    :param retry: the ladder of a delivery that cannot be read, as of a sync that fails.
+    :param retry: the ladder of a delivery, as of a sync that fails.
     """
-    read = intake.deliveries if intake else ()
-    unreadable = intake.aside if intake else {}
-    attempts = {entry.id: entry.attempts for entry in before}
-    failed = [
-        _failed(delivery, error, attempts.get(delivery, 0) + 1, run_id, retry, now)
-        for delivery, error in unreadable.items()
-    ]
-    done = {*read, *unreadable}
-    left: list[InboxEntry | InboxSettlement] = [*(entry for entry in before if entry.id not in done), *failed]
-    return Settling(
-        (*(InboxSettlement(delivery, InboxStatus.APPLIED, run_id=run_id) for delivery in read), *failed),
-        _aside(left, unreadable, now, nothing_read=not read),
-        tuple(_warnings(failed)),
-    )
+
+    run_id: str
+    before: Sequence[InboxEntry]
+    retry: RetryPolicy
+    now: datetime
+
+    def settle(
+        self,
+        done: Sequence[str],
+        unreadable: Mapping[str, InventorySourcesError] | None = None,
+        refused: Collection[str] = frozenset(),
+    ) -> Settling:
+        """What becomes of the deliveries that a run read, or tried to.
+
+        :param done: those that it read, or that its input stands for.
+        :param refused: those among them of which the sink did not take everything. They are read again as often as the
+            ladder says, and are then done: one item that is never taken must not keep a delivery for ever.
+        """
+        unreadable = unreadable or {}
+        attempts = {entry.id: entry.attempts for entry in self.before}
+        failed = [self._again(each, error.message, attempts) for each, error in unreadable.items()]
+        again = [self._again(each, _REFUSED, attempts) for each in done if each in refused]
+        applied = [self._applied(each) for each in done if each not in refused]
+        spent = [self._applied(one.id) for one in again if one.status is InboxStatus.PARKED]
+        again = [one for one in again if one.status is InboxStatus.WAITING]
+        read = {*done, *unreadable}
+        before = [entry for entry in self.before if entry.id not in read and entry.reason != _REFUSED]
+        aside = _aside([*before, *failed], unreadable, self.now, nothing_read=not done)
+        return Settling((*applied, *spent, *again, *failed), aside, (*_warnings(failed), *_given_up(spent)))
+
+    def _again(self, delivery: str, reason: str, attempts: Mapping[str, int]) -> InboxSettlement:
+        tried = attempts.get(delivery, 0) + 1
+        delay = self.retry.delay(tried)
+        waits = InboxSettlement(delivery, InboxStatus.PARKED, tried, None, self.run_id, reason)
+        return waits if delay is None else evolve(waits, status=InboxStatus.WAITING, next_attempt_at=self.now + delay)
+
+    def _applied(self, delivery: str) -> InboxSettlement:
+        return InboxSettlement(delivery, InboxStatus.APPLIED, run_id=self.run_id)
 
 
-def _failed(
-    delivery: str, error: InventorySourcesError, attempts: int, run_id: str, retry: RetryPolicy, now: datetime
-) -> InboxSettlement:
-    delay = retry.delay(attempts)
-    waits = InboxSettlement(delivery, InboxStatus.PARKED, attempts, None, run_id, error.message)
-    return waits if delay is None else evolve(waits, status=InboxStatus.WAITING, next_attempt_at=now + delay)
+def refused_deliveries(intake: Intake, applied: SyncPlan) -> frozenset[str]:
+    """The deliveries of a run of which the sink did not take everything."""
+    import polars as pl
+
+    if not applied.counts.failed:
+        return frozenset()
+    parts = applied.frame.filter(pl.col("outcome") == Outcome.FAILED.value)["part"]
+    if parts.null_count() or not intake.deliveries:  # what is absent is of no part
+        return frozenset(intake.settles)
+    return frozenset(intake.deliveries[part] for part in parts)
 
 
 def _aside(
@@ -113,6 +141,12 @@ def _warnings(failed: Sequence[InboxSettlement]) -> list[str]:
     told = [f"{one.reason}; {_what_next(one.next_attempt_at)}" for one in failed[:_NAMED]]
     more = len(failed) - len(told)
     return [*told, f"{more} more deliveries could not be read"] if more > 0 else told
+
+
+def _given_up(spent: Sequence[InboxSettlement]) -> list[str]:
+    if not spent:
+        return []
+    return [f"items of {len(spent)} deliveries were refused as often as is tried: the source goes on without them"]
 
 
 def _what_next(moment: datetime | None) -> str:

@@ -122,6 +122,7 @@ class SyncEngine:
             if not self._sources.attach(source):
                 self.update_source(source, actor=actor)
             return
+        self._receiving.forget(source.name)
         self._wakes.tell(source.name, state)
 
     def update_source(self, source: Source | SourceSpec, *, actor: str = "host") -> None:
@@ -146,6 +147,7 @@ class SyncEngine:
         fenced = self._lease(name)
         self._store.remove(name, AuditEntry(name, "delete_source", actor, self._store.now()))
         self._sources.forget(name)
+        self._receiving.forget(name)
         if fenced is not None:
             fenced.lose()
 
@@ -192,10 +194,17 @@ class SyncEngine:
         if received.answer.status < 300:
             self._wakes.call()
         if received.apply:
-            use_columns()
-            self._run_if_due(name)
-            self.notify()
+            self._apply_at_once(name)
         return received.answer
+
+    def _apply_at_once(self, name: str) -> None:
+        try:
+            use_columns()
+        except ConfigurationError as error:  # the delivery is kept, and a worker will apply it
+            self._logger.warning("source_passed_over", source=name, code=error.code, message=error.message)
+            return
+        self._run_if_due(name)
+        self.notify()
 
     @property
     def webhooks(self) -> Webhooks:
@@ -231,14 +240,27 @@ class SyncEngine:
             raise StoreError(f"the running sync of source {name!r} is not in the history")
         return run
 
-    def run_due(self, limit: int = 100) -> list[SyncRun]:
+    def run_due(self, limit: int = 100, *, source: str | None = None) -> list[SyncRun]:
         """Runs what is due, one after the other, longest overdue first, and hands over notifications.
 
         This is all that a cron job, a queue's task or a loop has to call; any number of callers may do so at once.
         Sources that this process cannot build are left to those that can.
 
         :param limit: how many to run at most.
+        :param source: the name of the only one to run, if it is due.
         """
+        done = self._run_all_due(limit) if source is None else self._run_one_due(source)
+        self.notify()
+        return done
+
+    def _run_one_due(self, name: str) -> list[SyncRun]:
+        if self._stopping.is_set():
+            return []
+        use_columns()
+        run = self._run_if_due(name)
+        return [] if run is None else [run]
+
+    def _run_all_due(self, limit: int) -> list[SyncRun]:
         done: list[SyncRun] = []
         passed: set[str] = set()
         while len(done) < limit and not self._stopping.is_set():
@@ -251,7 +273,6 @@ class SyncEngine:
                 run = self._run_if_due(name)
                 if run is not None:
                     done.append(run)
-        self.notify()
         return done
 
     def due(self, limit: int = 100) -> Sequence[str]:

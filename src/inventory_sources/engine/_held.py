@@ -14,7 +14,7 @@ from inventory_sources.engine._intake import Intake
 from inventory_sources.errors import RecordInvalid
 from inventory_sources.payload import Evidence, Proof
 
-__all__ = ["pack_intake", "unpack_intake"]
+__all__ = ["held_deliveries", "pack_intake", "unpack_intake"]
 
 _MAGIC = b"ISH3"
 _LENGTHS = struct.Struct(">III")
@@ -34,12 +34,7 @@ def unpack_intake(data: bytes) -> Intake:
     """
     import polars as pl
 
-    start = len(_MAGIC) + _LENGTHS.size
-    if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
-        raise RecordInvalid("the held plan was written by other code")
-    head_size, frame_size, _ = _LENGTHS.unpack(data[len(_MAGIC) : start])
-    body = start + head_size
-    head = json.loads(data[start:body])
+    head, body, frame_size = _opened(data)
     counts = {RejectionKind(kind): count for kind, count in head["rejected"].items()}
     rejections = RejectionLog(counts=counts, kept=[_rejection(*row) for row in head["rows_rejected"]])
     batch = StockBatch(
@@ -59,8 +54,25 @@ def unpack_intake(data: bytes) -> Intake:
         datetime.fromisoformat(head["started_at"]),
         head["cursor"],
         deliveries=tuple(head["deliveries"]),
+        covered=tuple(head["covered"]),
         partial=head["partial"],
     )
+
+
+def held_deliveries(data: bytes) -> tuple[str, ...]:
+    """The deliveries that a held intake carries or stands for; raises as :func:`unpack_intake`."""
+    head = _opened(data)[0]
+    return (*head["deliveries"], *head["covered"])
+
+
+def _opened(data: bytes) -> tuple[dict[str, Any], int, int]:
+    """The head, where the first frame begins, and its size."""
+    start = len(_MAGIC) + _LENGTHS.size
+    if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
+        raise RecordInvalid("the held plan was written by other code")
+    head_size, frame_size, _ = _LENGTHS.unpack(data[len(_MAGIC) : start])
+    body = start + head_size
+    return json.loads(data[start:body]), body, frame_size
 
 
 def _head(intake: Intake) -> dict[str, object]:
@@ -78,6 +90,7 @@ def _head(intake: Intake) -> dict[str, object]:
         "started_at": intake.started_at.isoformat(),
         "cursor": intake.cursor,
         "deliveries": intake.deliveries,
+        "covered": intake.covered,
         "partial": intake.partial,
     }
 

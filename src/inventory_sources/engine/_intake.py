@@ -77,7 +77,8 @@ class Intake:
     :param cells: the row of an input, by part and number, as it was read; only while the intake is open.
     :param warnings: of the connector and the decoder.
     :param digest: as :attr:`Fetch.digest`.
-    :param deliveries: those that the batch carries or stands for, by id.
+    :param deliveries: those that the batch carries, by id, one a part.
+    :param covered: those that it stands for although it does not carry them.
     :param aside: deliveries that could not be read, with why.
     :param partial: whether it is a partial feed although the source's may be a snapshot: what was pushed.
     """
@@ -92,8 +93,14 @@ class Intake:
     warnings: tuple[str, ...] = ()
     digest: str | None = None
     deliveries: tuple[str, ...] = ()
+    covered: tuple[str, ...] = ()
     aside: Mapping[str, InventorySourcesError] = Factory(dict)
     partial: bool = False
+
+    @property
+    def settles(self) -> tuple[str, ...]:
+        """The deliveries that are done with once the batch is applied."""
+        return (*self.deliveries, *self.covered)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -181,7 +188,8 @@ class _Reader:
             self.context.next_cursor,
             self.cells,
             tuple(dict.fromkeys((*self.context.outcome.warnings, *self.warnings))),
-            deliveries=(*self._pushed.covered, *self.deliveries),
+            deliveries=tuple(self.deliveries),
+            covered=self._pushed.covered,
             aside=self.aside,
             partial=self._pushed.drained and not self._pushed.whole,
         )

@@ -316,8 +316,9 @@ def _figures(
 ) -> PlanFigures:
     changed, positive = items["outcome"] == Outcome.CHANGED.value, items["old"] > Decimal(0)
     zeroed = int((changed & positive & (items["new"] <= Decimal(0))).sum()) if changed.any() else 0
+    pushed = settings.channel is Channel.WEBHOOK
     return PlanFigures(
-        rows=batch.rows,
+        rows=batch.rows - batch.superseded if pushed else batch.rows,
         matched=batch.mapped_rows - refused.height,
         baseline_rows=settings.baseline_rows,
         baseline_matched=settings.baseline_matched,
@@ -328,6 +329,7 @@ def _figures(
         zeroed=zeroed,
         missing=absence.missing,
         snapshot=settings.feed.scope is FeedScope.SNAPSHOT,
+        pushed=pushed,
     )
 
 

@@ -15,7 +15,7 @@ from inventory_sources.engine._planning import Approval, PlanSettings, make_plan
 from inventory_sources.engine._row_fault import declared_columns
 from inventory_sources.errors import MappingError, SinkError
 from inventory_sources.feed import AbsencePolicy, FeedScope
-from inventory_sources.ledger import Ledger, LedgerChange
+from inventory_sources.ledger import Channel, Ledger, LedgerChange
 from inventory_sources.plan import Outcome, SyncPlan
 from inventory_sources.protocols.catalog import Catalog
 from inventory_sources.protocols.sink import CurrentLevel, SinkLevel, SinkTraits
@@ -106,6 +106,7 @@ def propose(source: Source, intake: Intake, background: Background, approved: Ap
         input_as_of=intake.input_as_of,
         places=traits.places,
         inserts=traits.inserts,
+        channel=Channel.WEBHOOK if intake.deliveries else Channel.POLL,
         known=_known(source.catalog),
         baseline_rows=background.state.baseline_rows,
         baseline_matched=background.state.baseline_matched,

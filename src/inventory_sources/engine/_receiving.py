@@ -134,10 +134,12 @@ class Receiving:
         if len(delivery.body) > receiver.limits.max_body:
             return self._refuse(name, Answer(413), f"the body has more than {receiver.limits.max_body} bytes")
         admitted = receiver.admit(delivery, delivery.received_at)
-        if isinstance(admitted, Answer):
-            return Received(admitted) if admitted.status < 400 else self._refuse(name, admitted, _words(admitted))
+        if isinstance(admitted, Answer) and admitted.status < 400:
+            return Received(admitted)
         if delivery.method != "POST":
             return self._refuse(name, Answer(405, (("allow", "POST"),)), "the method is not POST")
+        if isinstance(admitted, Answer):
+            return self._refuse(name, admitted, _words(admitted))
         wait = self._wait(name, receiver.limits)
         if wait:
             answer = Answer(429, (("retry-after", str(ceil(wait))),))

@@ -8,7 +8,9 @@ from datetime import timedelta
 
 from attrs import define, evolve, field, frozen
 
+from inventory_sources.engine._held import held_deliveries
 from inventory_sources.errors import LeaseLost
+from inventory_sources.protocols.inbox import InboxSettlement, InboxStatus
 from inventory_sources.protocols.notifier import Notification, NotificationKind
 from inventory_sources.protocols.store import AuditEntry, StateChange, StateStore, StoredSource, Transaction
 from inventory_sources.run import RunResult, SyncRun, Trigger
@@ -19,6 +21,7 @@ from inventory_sources.status import (
     Lose,
     Notice,
     NoticeKind,
+    RejectHeld,
     Release,
     Renew,
     Rules,
@@ -29,6 +32,8 @@ from inventory_sources.status import (
 )
 
 __all__ = ["Claimed", "Ending", "Runs", "released"]
+
+_REJECTED = "the plan that it was part of was rejected"
 
 
 @frozen
@@ -160,7 +165,11 @@ class Runs:
         return finished
 
     def change(self, name: str, event: Event, audit: str, actor: str, detail: str = "") -> SourceState:
-        """Applies a person's event to a source and records who did it."""
+        """Applies a person's event to a source and records who did it.
+
+        With a plan that is rejected, the deliveries that it was made of are dismissed.
+        """
+        dismissed, others = self._rejected(name, event)
 
         def decide(tx: Transaction) -> SourceState:
             moved = transition(tx.source.state, event, self.rules(tx.source), tx.now)
@@ -168,13 +177,28 @@ class Runs:
             notifications = _notifications(tx, moved.notices, tx.source.state)
             change = StateChange(moved.state, notifications=notifications, audit=(entry,))
             change.drop_held = tx.source.state.held_digest is not None and moved.state.held_digest is None
+            change.settled, change.pushed_at = dismissed, tx.now if others else None
             tx.write(change)
             return moved.state
 
         return self.store.transact(name, decide)
 
+    def _rejected(self, name: str, event: Event) -> tuple[tuple[InboxSettlement, ...], bool]:
+        """The end of the deliveries of a rejected plan, and whether others wait behind them."""
+        held = self.store.held(name) if isinstance(event, RejectHeld) else None
+        ids = held_deliveries(held.batch) if held else ()
+        if held is None or not ids:
+            return (), False
+        dismissed = InboxSettlement("", InboxStatus.DISMISSED, run_id=held.run_id, reason=_REJECTED)
+        others = {entry.id for entry in self.store.waiting(name, len(ids) + 1)} - {*ids}
+        return tuple(evolve(dismissed, id=each) for each in ids), bool(others)
+
     def edit(self, edited: StoredSource, rules: Rules, actor: str) -> SourceState:
-        """Replaces a source's specification; a running sync is fenced out and recorded as cancelled."""
+        """Replaces a source's specification; a running sync is fenced out and recorded as cancelled.
+
+        Deliveries that wait, such as those that a fenced sync had taken, are looked at again.
+        """
+        waiting = bool(self.store.waiting(edited.name, 1))
 
         def decide(tx: Transaction) -> SourceState:
             before = tx.source.state
@@ -183,6 +207,7 @@ class Runs:
             change.runs = _ended(tx, before, RunResult.CANCELLED, moved.state)
             change.notifications = _notifications(tx, moved.notices, before)
             change.drop_held = before.held_digest is not None
+            change.pushed_at = tx.now if waiting else None
             change.audit = (AuditEntry(edited.name, "update_source", actor, tx.now),)
             tx.write(change)
             return moved.state

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,9 +13,9 @@ from attrs import Factory, define, evolve, field
 
 from inventory_sources.batch import RejectionKind
 from inventory_sources.engine._applying import Applied, apply_plan
-from inventory_sources.engine._deliveries import OneSourceInbox, Settling, settle_deliveries
+from inventory_sources.engine._deliveries import OneSourceInbox, Settler, refused_deliveries
 from inventory_sources.engine._fetching import Fetch, FetchRequest, fetch, fetch_context, foreign_errors
-from inventory_sources.engine._held import pack_intake, unpack_intake
+from inventory_sources.engine._held import held_deliveries, pack_intake, unpack_intake
 from inventory_sources.engine._intake import Intake, read
 from inventory_sources.engine._lease import Lease
 from inventory_sources.engine._planning import Approval
@@ -36,7 +36,7 @@ from inventory_sources.feed import FeedScope
 from inventory_sources.plan import SyncPlan, VerdictAction
 from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.connector import FetchOutcome, Progress
-from inventory_sources.protocols.inbox import InboxEntry
+from inventory_sources.protocols.inbox import InboxEntry, InboxStatus
 from inventory_sources.protocols.sink import SinkLevel
 from inventory_sources.protocols.store import HeldPlan, LedgerChange, StateChange, StateStore, Transaction, UnmappedSku
 from inventory_sources.protocols.webhook import Receiver
@@ -73,6 +73,7 @@ class Sync:
     _refusals: Mapping[str, int] = field(default=Factory(dict), init=False)
     _unfinished: int = field(default=0, init=False)
     _set_aside: Sequence[InboxEntry] = field(default=(), init=False)
+    _held_is_pulled: bool = field(default=True, init=False)
 
     def run(self) -> SyncRun:
         """Runs it and records how it ended; then does what the connector left to be done after that.
@@ -109,14 +110,15 @@ class Sync:
 
     def _go(self) -> SyncRun:
         state = self.claimed.state
-        held = self.store.held(self.source.name) if state.approved_digest else None
-        if held is not None:
+        held = self.store.held(self.source.name) if state.held_digest else None
+        self._set_aside = self.store.set_aside(self.source.name) if self._receives else ()
+        if held is not None and state.approved_digest:
             self.lease.check()
-            return self._settle(unpack_intake(held.batch), held)
+            return self._settle_held(held)
+        self._held_is_pulled = held is None or not held_deliveries(held.batch)
         with ExitStack() as spooled:
             with self.lease.within(self.source.timeout):
                 self._overrides = self.store.overrides(self.source.name)
-                self._set_aside = self.store.set_aside(self.source.name) if self._receives else ()
                 fetched = spooled.enter_context(fetch(self.source, self._request()))
                 self._inputs = tuple(payload.origin for payload in fetched.payloads)
                 skipped = self._skipped(fetched)
@@ -124,7 +126,7 @@ class Sync:
             self.lease.check()
             if intake is None:
                 return self._finish(lambda tx: cast("Ending", skipped))
-            return self._settle(intake, None) if intake.deliveries or not intake.aside else self._put_aside(intake)
+            return self._settle(intake, None) if intake.settles or not intake.aside else self._put_aside(intake)
 
     def _request(self) -> FetchRequest:
         state = self.claimed.state
@@ -149,32 +151,43 @@ class Sync:
     def _skipped(self, fetched: Fetch) -> Ending | None:
         """How the run ends if there is nothing to read."""
         run, cursor, memo = self.claimed.run, fetched.context.next_cursor, self._outcome.memo
+        pushed, settling = self._outcome.pushed, self._settler(run.started_at).settle(self._outcome.pushed.covered)
         if fetched.nothing_new and not fetched.unreadable:
-            aside = self._settling(None, run.started_at).aside
-            rest = Rest(run.id, run.epoch, cursor, memo, aside, clear=self._receives and aside is None)
-            return Ending(rest, self._record_skipped(fetched.nothing_new))
-        if not self._applied_before(fetched):
+            clear = pushed.drained and settling.aside is None
+            rest = Rest(run.id, run.epoch, cursor, memo, settling.aside, clear=clear, beside=self._beside)
+            record = self._record_skipped(fetched.nothing_new)
+            return Ending(rest, record, lambda state: StateChange(state, settled=settling.settled))
+        if pushed.drained or not self._applied_before(fetched):
             return None
-        event = Succeed(run.id, run.epoch, cursor=cursor, memo=memo, more=self._outcome.more)
+        more, aside = self._outcome.more, settling.aside
+        event = Succeed(run.id, run.epoch, cursor=cursor, memo=memo, more=more, aside=aside)
         record = self._record_skipped("the input is unchanged since it was applied")
         drop_held = self.claimed.state.held_digest is not None
-        return Ending(event, record, lambda state: StateChange(state, drop_held=drop_held))
+        return Ending(event, record, lambda state: StateChange(state, settled=settling.settled, drop_held=drop_held))
 
     def _put_aside(self, intake: Intake) -> SyncRun:
         """Ends a run none of whose deliveries could be read."""
         run = evolve(self.claimed.run, result=RunResult.FAILED)
 
         def ending(tx: Transaction) -> Ending:
-            settling = self._settling(intake, tx.now)
-            rest = Rest(run.id, run.epoch, memo=self._outcome.memo, aside=settling.aside)
+            settling = self._settler(tx.now).settle((), intake.aside)
+            rest = Rest(run.id, run.epoch, memo=self._outcome.memo, aside=settling.aside, beside=self._beside)
             failure = settling.aside.failure if settling.aside else None
             record = evolve(run, failure=failure, warnings=(*intake.warnings, *settling.warnings))
             return Ending(rest, record, lambda state: StateChange(state, settled=settling.settled))
 
         return self._finish(ending)
 
-    def _settling(self, intake: Intake | None, now: datetime) -> Settling:
-        return settle_deliveries(intake, self.claimed.run.id, self._set_aside, self.source.retry, now)
+    def _settler(self, now: datetime) -> Settler:
+        return Settler(self.claimed.run.id, self._set_aside, self.source.retry, now)
+
+    @property
+    def _beside(self) -> bool:
+        """Whether what the source is in, an incident or a plan that waits, is of the pull beside these deliveries."""
+        state = self.claimed.state
+        if not self._outcome.pushed.beside or (state.held_digest is None and state.incident is None):
+            return False
+        return self._held_is_pulled and not any(entry.status is InboxStatus.PARKED for entry in self._set_aside)
 
     def _applied_before(self, fetched: Fetch) -> bool:
         state, run = self.claimed.state, self.claimed.run
@@ -191,6 +204,14 @@ class Sync:
             warnings=tuple(self._outcome.warnings),
             skipped=reason,
         )
+
+    def _settle_held(self, held: HeldPlan) -> SyncRun:
+        """Applies what was looked at; deliveries that came meanwhile have a run of their own."""
+        intake = unpack_intake(held.batch)
+        if self._receives:
+            waiting = self.store.waiting(self.source.name, len(intake.settles) + 1)
+            self._outcome.pushed.wait = not {entry.id for entry in waiting} <= {*intake.settles}
+        return self._settle(intake, held)
 
     def _settle(self, intake: Intake, held: HeldPlan | None) -> SyncRun:
         """Proposes, guards, applies and records what was taken in."""
@@ -238,10 +259,10 @@ class Sync:
     def _rereads(self, intake: Intake, applied: SyncPlan) -> tuple[int, tuple[str, ...]]:
         """How often in a row, this time included, the input is left to be fetched again for what the sink refused.
 
-        An input that would not be there again, as its connector keeps a cursor, puts files away or was pushed to, is
-        left as often as a failed sync is retried: one item that is never taken must not stop a source for ever.
+        An input that would not be there again, as its connector keeps a cursor or puts files away, is left as often as
+        a failed sync is retried: one item that is never taken must not stop a source for ever.
         """
-        given_once = intake.cursor is not None or self._outcome.after_commit or intake.deliveries
+        given_once = intake.cursor is not None or self._outcome.after_commit
         if not applied.counts.failed or not given_once:
             return 0, ()
         before = self.claimed.state.applied
@@ -255,7 +276,7 @@ class Sync:
     ) -> Ending:
         rereads, given_up = self._rereads(intake, applied)
         self._unfinished = rereads
-        settling = Settling() if rereads else self._settling(intake, now)
+        settling = self._settler(now).settle(intake.settles, intake.aside, refused_deliveries(intake, applied))
         run = self._record(intake, applied)
         run = evolve(run, result=RunResult.COMPLETED, warnings=(*run.warnings, *given_up, *settling.warnings))
         event = Succeed(
@@ -268,17 +289,18 @@ class Sync:
             applied=self._applied(intake, rereads, untouched=_leaves_nothing(proposal, applied)),
             more=self._outcome.more and not rereads,
             aside=settling.aside,
+            beside=self._beside,
         )
         ledger = proposal.ledger_change(background.ledger, applied)
 
         def extras(state: SourceState) -> StateChange:
             change = self._learned(state, applied)
+            if intake.partial:  # when they were seen is told by the feeds that have them all
+                change.unmapped = tuple(entry for entry in change.unmapped if entry.sku not in background.unmapped)
             change.ledger = ledger
             change.resolved = background.resolved_by(applied, self._overrides)
-            change.drop_held = background.state.held_digest is not None
+            change.drop_held = background.state.held_digest is not None and not event.beside
             change.settled = settling.settled
-            if rereads and intake.deliveries:
-                change.pushed_at = now + (self.source.retry.delay(rereads) or timedelta(0))
             return change
 
         return Ending(event, run, extras)
@@ -287,7 +309,7 @@ class Sync:
         """What is remembered of the input; after a push beside a pull, what was pulled before is worth another look."""
         before = self.claimed.state.applied
         if intake.partial and self.source.feed.scope is FeedScope.SNAPSHOT:
-            return before and evolve(before, digest=None, rereads=rereads)
+            return before and evolve(before, digest=None)
         return AppliedInput(self.claimed.run.started_at, intake.digest if untouched else None, rereads)
 
     def _hold(self, intake: Intake, background: Background, proposal: Proposal) -> SyncRun:
@@ -394,20 +416,17 @@ class Sync:
         if not self._receives:
             return end
         pushed, ended_well = self._outcome.pushed, isinstance(end.event, (Succeed, Rest))
-        left = (
-            pushed.wait and ended_well if pushed.drained else pushed.wait or self.claimed.stored.pushed_at is not None
-        )
-        aside = end.event.aside if isinstance(end.event, (Succeed, Rest)) else None
-        later = [aside.until] if aside else [entry.next_attempt_at for entry in self._set_aside]
+        # A run that failed at the deliveries leaves them to its retry, or it would be run again at once.
+        tried = pushed.drained or pushed.covered or self.claimed.run.trigger is Trigger.WEBHOOK
+        asked = pushed.wait or self.claimed.stored.pushed_at is not None
+        left = pushed.wait if ended_well else asked and not tried
 
         def extras(state: SourceState) -> StateChange:
             change = end.extras(state)
-            moments = [
-                change.pushed_at,
-                now if left else None,
-                *(moment for moment in later if moment and moment > now),
-            ]
-            change.pushed_at = min((moment for moment in moments if moment), default=None)
+            settled = {each.id: each.next_attempt_at for each in change.settled}
+            later = {each.id: each.next_attempt_at for each in self._set_aside} | settled
+            moments = [moment for moment in later.values() if moment and moment > now]
+            change.pushed_at = min([now] if left else moments, default=None)
             return change
 
         return evolve(end, extras=extras)

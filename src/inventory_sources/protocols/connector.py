@@ -55,10 +55,12 @@ class Pushed:
         unless ``whole`` says that a delivery carries all levels.
     :param unreadable: deliveries that cannot be made an input of, with why.
     :param covered: deliveries that the input stands for although it does not carry them.
+    :param beside: whether something is pulled beside them.
     :param wait: whether more are there already, to be dealt with by a run of its own right after this one.
     """
 
     drained: bool = False
+    beside: bool = False
     whole: bool = False
     unreadable: dict[str, InventorySourcesError] = field(factory=dict)
     covered: tuple[str, ...] = ()

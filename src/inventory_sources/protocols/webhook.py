@@ -11,9 +11,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
+from math import inf
 from typing import Protocol, runtime_checkable
 
-from attrs import define, field, frozen
+from attrs import Attribute, define, field, frozen
 
 from inventory_sources.errors import ConfigurationError
 
@@ -116,6 +117,11 @@ class Admitted:
     sequence_of: str = ""
 
 
+def _at_least_one(instance: object, attribute: Attribute[int], number: int) -> None:
+    if number < 1:
+        raise ConfigurationError(f"{attribute.name} is 1 or more, not {number}")
+
+
 @frozen
 class ReceiveLimits:
     """What a source takes.
@@ -127,11 +133,17 @@ class ReceiveLimits:
     :param group_size: the most deliveries that one run applies.
     """
 
-    max_body: int = 1024**2
+    max_body: int = field(default=1024**2, validator=_at_least_one)
     rate: float | None = None
-    burst: int = 100
+    burst: int = field(default=100, validator=_at_least_one)
     group_for: timedelta = timedelta(0)
-    group_size: int = 500
+    group_size: int = field(default=500, validator=_at_least_one)
+
+    def __attrs_post_init__(self) -> None:
+        if self.rate is not None and not 0 < self.rate < inf:
+            raise ConfigurationError("rate is a number of deliveries a second, more than 0, or None for no limit")
+        if not timedelta(0) <= self.group_for <= timedelta(days=1):
+            raise ConfigurationError("group_for is at least 0 and at most a day")
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from attrs import field, frozen
@@ -25,6 +25,7 @@ from inventory_sources.protocols.inbox import InboxEntry
 from inventory_sources.protocols.webhook import Admitted, Answer, Delivery, ReceiveLimits, SignatureScheme
 from inventory_sources.run import Trigger
 from inventory_sources.webhooks._event_facts import EventFacts
+from inventory_sources.webhooks._numbers import Numbers
 
 __all__ = ["TargetedConnector", "Webhook"]
 
@@ -187,40 +188,41 @@ class Webhook:
         waiting = list(context.inbox.waiting(most + 1)) if context.inbox else []
         pushed = context.outcome.pushed
         pushed.drained, pushed.whole, pushed.wait = True, self.snapshot, len(waiting) > most
+        pushed.beside = self.pull is not None
         if not waiting:
             context.nothing_new("nothing was pushed since the last sync")
             return
+        if context.inbox is None:
+            return
+        numbers = Numbers.of(context.inbox, waiting)
         for entry in waiting[:most]:
             context.checkpoint()
-            self._look_for_gap(entry, context)
+            self._look_for_gap(entry, numbers, context)
             try:
-                payload = self._payload(entry, context)
+                payload = self._payload(entry, numbers)
             except InventorySourcesError as error:
                 pushed.unreadable[entry.id] = error
             else:
                 yield payload
 
-    def _payload(self, entry: InboxEntry, context: FetchContext) -> Payload:
+    def _payload(self, entry: InboxEntry, numbers: Numbers) -> Payload:
         body = self._plain(entry)
         return Payload(
             _origin(entry),
             body,
-            as_of=self.facts.observed_at(entry, body) or _in_sequence(entry, context),
+            as_of=self.facts.observed_at(entry, body) or numbers.received_at(entry),
             evidence=Evidence(frozenset({Proof.LENGTH})),
             media_type=_media_type(entry),
             size=len(body),
             delivery=entry.id,
         )
 
-    def _look_for_gap(self, entry: InboxEntry, context: FetchContext) -> None:
-        if entry.sequence is None or context.inbox is None:
-            return
-        known = context.inbox.sequences(entry.sequence_of, after=entry.sequence - 2)
-        first = context.inbox.sequences(entry.sequence_of, after=-1)
-        if not known or known[0][0] != entry.sequence or not first or first[0][0] == entry.sequence:
+    def _look_for_gap(self, entry: InboxEntry, numbers: Numbers, context: FetchContext) -> None:
+        missing = None if entry.attempts else numbers.missing_before(entry)
+        if missing is None:
             return
         of = f" of {entry.sequence_of}" if entry.sequence_of else ""
-        context.warn(f"number {entry.sequence - 1}{of} is missing before {_origin(entry)}")
+        context.warn(f"number {missing}{of} is missing before {_origin(entry)}")
         if self.pull is not None:
             context.more_waits()
 
@@ -260,7 +262,7 @@ def _refusal(status: int, reason: str) -> Answer:
 
 
 def _storable(key: str | None) -> str | None:
-    if key is None or _PLAIN_KEY.fullmatch(key):
+    if not key or _PLAIN_KEY.fullmatch(key):
         return key
     return f"sha256:{hashlib.sha256(key.encode(errors='surrogatepass')).hexdigest()}"
 
@@ -271,13 +273,3 @@ def _origin(entry: InboxEntry) -> str:
 
 def _media_type(entry: InboxEntry) -> str | None:
     return entry.headers.get("content-type")
-
-
-def _in_sequence(entry: InboxEntry, context: FetchContext) -> datetime:
-    """When a delivery was received; one that was overtaken counts as received just before the one that follows it."""
-    received = entry.received_at.astimezone(UTC)
-    if entry.sequence is None or context.inbox is None:
-        return received
-    for number, later in context.inbox.sequences(entry.sequence_of, after=entry.sequence):
-        return min(received, later - timedelta(microseconds=number - entry.sequence))
-    return received
