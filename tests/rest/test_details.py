@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
 from inventory_sources import Feed
-from inventory_sources.errors import AccessRefused, ConfigurationError, SourceMissing, StructureInvalid
+from inventory_sources.errors import (
+    AccessRefused,
+    ConfigurationError,
+    InputIncomplete,
+    Recovery,
+    SourceMissing,
+    StructureInvalid,
+)
 from inventory_sources.feed import AbsencePolicy
 from inventory_sources.rest import Details, OnePage, RestConnector
 from inventory_sources.run import RunResult
@@ -213,3 +221,19 @@ def test_details_are_a_plain_document() -> None:
     details = Details(url="/items/{id}", params={"of": "{sku}"}, records="at", take={"available": "free"})
     connector = RestConnector("https://erp.example.com/levels", records="", details=details)
     assert stored_again(connector) == connector
+
+
+@pytest.mark.parametrize(
+    ("said", "name"), [({"has_more": True}, "has_more"), ({"total": 50}, "total"), ({"next": "/more"}, "next")]
+)
+def test_a_list_in_the_details_that_goes_on_is_refused_unless_declared(said: dict[str, object], name: str) -> None:
+    levels = answer({"levels": [{"at": "x", "free": 1}, {"at": "y", "free": 2}], **said})
+    details = Details(url="/items/{id}", records="levels", take={"at": "at", "free": "free"})
+    with ScriptedHttpServer(routes({"/levels": listed(1), "/items/1": levels})) as server:
+        with pytest.raises(InputIncomplete) as refused:
+            fetched(rest(server, records="", pager=OnePage(), details=details))
+        assert repr(name) in refused.value.message
+        assert refused.value.recovery is Recovery.STOP
+        known = evolve(details, ignore_markers=(name,))
+        records, _ = fetched(rest(server, records="", pager=OnePage(), details=known))
+    assert [row["free"] for row in records] == ["1", "2"]

@@ -259,3 +259,9 @@ def test_a_join_is_a_plain_document() -> None:
     join = Join(url="/items", ids_param="ids", batch=20, pager=LinkHeader(stable=True), missing="drop", **JOIN)
     connector = RestConnector("https://erp.example.com/levels", records="", joins=(join,))
     assert stored_again(connector) == connector
+
+
+def test_a_secret_in_the_clear_is_refused_in_the_parameters_of_a_join() -> None:
+    with pytest.raises(ConfigurationError, match="'access_token' has the name of a secret"):
+        Join(url="/items", params={"access_token": "t0ken"}, **JOIN)
+    Join(url="/items", params={"access_token": "none"}, not_secret=["access_token"], **JOIN)

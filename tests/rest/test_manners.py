@@ -129,3 +129,21 @@ THROTTLED = [{"message": "Throttled", "extensions": {"code": "THROTTLED", "docum
 )
 def test_points_in_the_body(document: object, throttled: bool, wait: float) -> None:
     assert judged(document) == (throttled, wait)
+
+
+@pytest.mark.parametrize(
+    ("budget", "told"),
+    [
+        (Budget(remaining="X-Left", reset="X-Reset"), {"x-left": "0", "x-reset": "9999-12-31T23:59:59Z"}),
+        (Budget(remaining="X-Left", reset="X-Reset"), {"x-left": "0", "x-reset": "999999999999999"}),
+        (Budget(remaining="X-Left", per_second=1), {"x-left": "999999999999999/0"}),
+    ],
+)
+def test_no_header_makes_a_source_wait_longer_than_a_day(budget: Budget, told: dict[str, str]) -> None:
+    assert budget.pause(told, datetime(2026, 3, 2, tzinfo=UTC)) == 86_400
+
+
+def test_no_body_makes_a_source_wait_longer_than_a_day() -> None:
+    status = {"currentlyAvailable": "0", "restoreRate": "0.000000001"}
+    cost = {"requestedQueryCost": "999999999999999", "throttleStatus": status}
+    assert CostThrottle().judge({"extensions": {"cost": cost}}) == (False, 86_400)

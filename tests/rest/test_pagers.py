@@ -17,6 +17,7 @@ from inventory_sources.errors import (
     InputIncomplete,
     InputTooLarge,
     InventorySourcesError,
+    Recovery,
     ServerFailed,
     StructureInvalid,
     Truncated,
@@ -331,6 +332,37 @@ def test_of_a_next_url_only_the_parameters_may_be_taken(context: FetchContext, p
     with ScriptedHttpServer(answer) as server:
         pager = NextUrl("next", query_only=True)
         assert list(connector(server, CASES["next url"], pager=pager, params={"size": "5"}).fetch(context)) == WHOLE
+
+
+def test_all_values_of_a_parameter_go_along_to_the_next_page(context: FetchContext) -> None:
+    def answer(request: Request) -> Response:
+        good = by_key(asked(request))
+        link = good.more["next"]
+        return evolve(good, more={"next": link and f"http://inside/{link}&at=1&at=2#top"}).response()
+
+    with ScriptedHttpServer(answer) as server:
+        pager = NextUrl("next", query_only=True)
+        whole = connector(server, CASES["next url"], pager=pager)
+        assert list(evolve(whole, url=f"{whole.url}?at=1&at=2").fetch(context)) == WHOLE
+        places = [parse_qs(urlsplit(request.path).query)["at"] for request in server.requests]
+    assert len(places) > 1
+    assert places == [["1", "2"]] * len(places)
+
+
+def test_a_last_page_without_a_link_header_says_what_to_declare(context: FetchContext) -> None:
+    def answer(request: Request) -> Response:
+        after = asked(request).get("after")
+        headers = {} if after else {"Link": '</stock?after=1>; rel="next"'}
+        return Response(b'[{"id": 2}]' if after else b'[{"id": 1}]', headers=headers)
+
+    with ScriptedHttpServer(answer) as server:
+        bare = RestConnector(server.url, records="", pager=LinkHeader(), allow_private=("127.0.0.0/8",))
+        with pytest.raises(InputIncomplete, match="no Link header") as refused:
+            list(bare.fetch(context))
+        assert "bare_end=True" in refused.value.guidance
+        assert refused.value.recovery is Recovery.STOP
+        whole = evolve(bare, pager=LinkHeader(bare_end=True))
+        assert list(whole.fetch(context)) == [{"id": "1"}, {"id": "2"}]
 
 
 @pytest.mark.parametrize("link", ["/stock", 7, {"after": "5"}])

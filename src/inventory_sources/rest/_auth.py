@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote_plus, urlencode
 
@@ -66,9 +66,12 @@ def with_headers(request: HttpRequest, headers: Mapping[str, str]) -> HttpReques
     return evolve(request, headers={**kept, **headers})
 
 
-def with_query(request: HttpRequest, parameters: Mapping[str, str]) -> HttpRequest:
-    """The request with these parameters in place of its own of the same names: a next link may repeat a key."""
-    bare = without_query(request, parameters)
+def with_query(request: HttpRequest, parameters: Mapping[str, str] | Sequence[tuple[str, str]]) -> HttpRequest:
+    """The request with these parameters in place of its own of the same names: a next link may repeat a key.
+
+    :param parameters: as pairs where one name may stand for several values.
+    """
+    bare = without_query(request, dict(parameters))
     return evolve(bare, url=f"{bare.url}{'&' if '?' in bare.url else '?'}{urlencode(parameters)}")
 
 

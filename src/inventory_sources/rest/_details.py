@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from inventory_sources._http import shown_url
-from inventory_sources.errors import ConfigurationError, SourceMissing, StructureInvalid
+from inventory_sources.errors import ConfigurationError, InputIncomplete, Recovery, SourceMissing, StructureInvalid
 from inventory_sources.rest._ahead import Answers
 from inventory_sources.rest._calls import Call, Further
 from inventory_sources.rest._joins import Cells, Join, joined, some, with_columns
+from inventory_sources.rest._markers import Markers
 from inventory_sources.rest._pagers import refuse_page
+from inventory_sources.rest._pages import Page
 from inventory_sources.rest._records import flat, records_at
 
 if TYPE_CHECKING:
@@ -33,13 +35,15 @@ class Details:
     :param params: added to the query, with braces as well.
     :param take: new columns, each with the column of the details that it is filled from.
     :param records: where in the details a list is, each record of which makes a row, such as the levels at each
-        location; ``None`` where they are one object.
+        location; ``None`` where they are one object. An answer that says that there are more of them is refused.
+    :param ignore_markers: as of the connector.
     """
 
     url: str = field(repr=shown_url)
     params: Mapping[str, str] = field(factory=dict, repr=False)
     take: Mapping[str, str] = field(validator=some)
     records: str | None = None
+    ignore_markers: tuple[str, ...] = field(default=(), converter=tuple)
 
     @property
     def call(self) -> Call:
@@ -100,7 +104,7 @@ def _found(requests: Sequence[HttpRequest], details: Details, further: Further) 
         answers.expect(once.values())
         for url, request in once.items():
             try:
-                found[url] = _cells(*answers.to(request), details)
+                found[url] = _cells(request, *answers.to(request), details)
             except SourceMissing:
                 found[url] = None
     if further.whole and found and all(rows is None for rows in found.values()):
@@ -111,14 +115,28 @@ def _found(requests: Sequence[HttpRequest], details: Details, further: Further) 
     return found
 
 
-def _cells(answer: HttpAnswer, document: Any, details: Details) -> list[Cells]:
-    refuse_page(answer, document)
+def _cells(request: HttpRequest, answer: HttpAnswer, document: Any, details: Details) -> list[Cells]:
+    refuse_page(answer, document, details.ignore_markers)
     origin = answer.origin
     if details.records is not None:
-        return [flat(record, number) for number, record in enumerate(records_at(document, details.records, origin), 1)]
+        records = records_at(document, details.records, origin)
+        _refuse_part(Page(1, request, answer, document, records, len(records)), details)
+        return [flat(record, number) for number, record in enumerate(records, 1)]
     if not isinstance(document, dict):
         raise StructureInvalid(f"{origin}: the details are no object; say by records where in them a list is")
     return [flat(document)]
+
+
+def _refuse_part(page: Page, details: Details) -> None:
+    """Refuses a list in the details of which the answer says that there is more: what is not there would be missed."""
+    against = Markers(details.records or "", details.ignore_markers).against(page, page)
+    if against is not None:
+        raise InputIncomplete(
+            f"{page.answer.origin}: {against.message}",
+            recovery=Recovery.STOP,
+            guidance="Details are one answer each: have the API put all into it, such as by a limit in params. If this "
+            f"means something else here, declare ignore_markers=({against.name!r},) of Details.",
+        )
 
 
 def _rows(records: Sequence[Cells], found: Sequence[list[Cells] | None], details: Details) -> Iterator[Cells]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import Attribute, field, frozen
 
-from inventory_sources._http import HttpRequest, shown_url
+from inventory_sources._http import HttpRequest, refuse_plain_secrets, shown_url
 from inventory_sources.errors import ConfigurationError, StructureInvalid
 from inventory_sources.rest._auth import with_query
 from inventory_sources.rest._calls import Call, Further
@@ -46,6 +46,7 @@ class Join:
 
     :param url: of the second list: a path, or a whole URL of the connector's own origin.
     :param params: added to its query.
+    :param not_secret: names of these that sound like a secret's, and may be plain text.
     :param records: where in its document the list is, as of the connector.
     :param pager: leads through it.
     :param on: the column of the first list that holds what the second is known by.
@@ -71,6 +72,11 @@ class Join:
     separator: str = ","
     missing: Literal["damaged", "drop"] = field(default="damaged", validator=_known)
     ignore_markers: tuple[str, ...] = field(default=(), converter=tuple)
+    not_secret: tuple[str, ...] = field(default=(), converter=tuple)
+
+    def __attrs_post_init__(self) -> None:
+        instead = "Give it to the connector as auth, which signs this request, too."
+        refuse_plain_secrets(self.params.items(), "parameter", instead, self.not_secret)
 
     def request(self, base: HttpRequest, ids: Sequence[str] = ()) -> HttpRequest:
         """For the list, or for the records with these ids.

@@ -19,6 +19,8 @@ _SECONDS = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _COUNT = re.compile(r"[0-9]{1,15}")
 #: Numbers from here on are moments, in seconds or milliseconds since 1970: no server has one wait for 31 years.
 _EPOCH, _EPOCH_MILLIS = 1e9, 1e12
+#: Seconds that a server can have us wait, whatever it says; the same for ``Retry-After``.
+_LONGEST_WAIT = 86_400.0
 
 
 def _positive(instance: object, attribute: Attribute[Any], value: float | None) -> None:
@@ -51,7 +53,7 @@ class Budget:
             raise ConfigurationError("a budget needs either reset or per_second, to know how long to wait")
 
     def pause(self, headers: Mapping[str, str], now: datetime) -> float:
-        """Seconds to wait before the next request; 0 where the headers ask for none, or cannot be read.
+        """Seconds to wait before the next request, up to a day; 0 where the headers ask for none, or cannot be read.
 
         :param headers: of an answer, by name in lower case.
         """
@@ -59,8 +61,8 @@ class Budget:
         if left is None or left >= self.at_least:
             return 0.0
         if self.per_second is not None:
-            return (self.at_least - left) / self.per_second
-        return _until(headers.get(str(self.reset).lower(), ""), now)
+            return min((self.at_least - left) / self.per_second, _LONGEST_WAIT)
+        return min(_until(headers.get(str(self.reset).lower(), ""), now), _LONGEST_WAIT)
 
     def _left(self, text: str) -> int | None:
         used, slash, limit = (part.strip() for part in text.partition("/"))
@@ -106,6 +108,8 @@ class CostThrottle:
     def judge(self, document: object) -> tuple[bool, float]:
         """Whether a document says that its request was not carried out, and the seconds to wait before the next.
 
+        They are a day at most.
+
         :param document: numbers as their text.
         """
         throttled = any(self.code == _at(error, "extensions.code") for error in _list(_at(document, "errors")))
@@ -116,7 +120,7 @@ class CostThrottle:
         )
         if wanted is None or left is None or not rate:
             return throttled, 1.0 if throttled else 0.0
-        return throttled, max(wanted - left, 0.0) / rate
+        return throttled, min(max(wanted - left, 0.0) / rate, _LONGEST_WAIT)
 
 
 def _at(document: object, path: str) -> object:

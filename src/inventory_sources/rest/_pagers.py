@@ -13,7 +13,7 @@ from inventory_sources._http import HttpAnswer, HttpRequest
 from inventory_sources.errors import InputIncomplete, Recovery, StructureInvalid
 from inventory_sources.rest._auth import with_query
 from inventory_sources.rest._links import next_link
-from inventory_sources.rest._pages import ListMoved, Page, link_text, value_at
+from inventory_sources.rest._pages import ListStuck, Page, link_text, value_at
 from inventory_sources.rest._requests import onwards, with_body_value
 
 __all__ = ["Cursor", "GraphQlCursor", "LinkHeader", "NextUrl", "OnePage", "refuse_page"]
@@ -85,7 +85,10 @@ class LinkHeader:
         """Where the header leads."""
         link = next_link(page.answer.headers)
         if page.number > 1 and "link" not in page.answer.headers and not self.bare_end:
-            raise ListMoved(f"page {page.number} has no Link header, as the page before it had")
+            raise ListStuck(
+                f"page {page.number} has no Link header, as the page before it had",
+                "If the API gives its last page without any, declare LinkHeader(bare_end=True).",
+            )
         return None if link is None else onwards(page.request, link, "the Link header")
 
 
@@ -125,7 +128,9 @@ class NextUrl:
             return None
         if not self.query_only:
             return onwards(page.request, link, repr(self.path))
-        parameters = dict(parse_qsl(link.partition("?")[2], keep_blank_values=True)) if isinstance(link, str) else {}
+        query = link.partition("#")[0].partition("?")[2] if isinstance(link, str) else ""
+        # Pairs, as a name may come with several values: with one of them alone, the rest of the list is another one.
+        parameters = parse_qsl(query, keep_blank_values=True)
         if not parameters:
             raise StructureInvalid(f"{self.path!r} is no link with parameters to a next page")
         return with_query(page.request, parameters)
