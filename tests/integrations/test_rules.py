@@ -283,7 +283,7 @@ def test_a_missing_django_is_told(monkeypatch):
     assert told.value.extra == "django"
 
 
-@pytest.mark.parametrize("token", ["", "a b", "a\0", "é", "a" * 201, "a\n", "a%b"])
+@pytest.mark.parametrize("token", ["a b", "a\0", "é", "a" * 201, "a\n", "a%b"])
 def test_what_cannot_be_a_token_is_not_asked_for(token):
     class Asked(Engine):
         def source_of(self, token):
