@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,7 +12,22 @@ from hypothesis import strategies as st
 
 from inventory_sources import Feed, MemorySink
 from inventory_sources.errors import ConfigurationError, SinkUnavailable, SourceMissing, StructureInvalid
-from inventory_sources.rest import Call, Details, GraphQl, Join, OnePage, PageNumber, Report, RestConnector, Watermark
+from inventory_sources.rest import (
+    Call,
+    Cursor,
+    Details,
+    GraphQl,
+    Join,
+    KeySet,
+    LinkHeader,
+    NextUrl,
+    Offset,
+    OnePage,
+    PageNumber,
+    Report,
+    RestConnector,
+    Watermark,
+)
 from inventory_sources.run import RunResult
 from inventory_sources.testing import ManualClock
 from inventory_sources.testing.servers import Request, Response, ScriptedHttpServer
@@ -201,18 +217,19 @@ def test_a_row_that_changes_behind_the_reader_s_back_comes_with_the_next_fetch(c
         date = f"{clock.now():%a, %d %b %Y %H:%M:%S} GMT"
         since = query_of(request).get("since")
         shown = [sku for sku, (_, changed) in levels.items() if not since or changed.isoformat() > since]
-        number = int(query_of(request)["page"])
+        number = int(query_of(request).get("page", "1"))
         if since is None and number == 1:
             levels["A"] = (2, START + MINUTE)
             levels["Z"] = (2, START + 20 * MINUTE)
             rows = [row(START - MINUTE, "A")]
         else:
             rows = [{**row(levels[sku][1], sku), "available": levels[sku][0]} for sku in shown[number - 1 : number]]
-        return answer({"rows": rows, "pages": len(shown)}, Date=date)
+        following = f"?page={number + 1}" if number < len(shown) else None
+        return answer({"rows": rows, "next": following}, Date=date)
 
     with ScriptedHttpServer(script) as server:
         shop = Shop("A", "Z", clock=clock)
-        pager = PageNumber(last="pages")
+        pager = NextUrl("next", query_only=True, stable=True)
         shop.add(rest(server, records="rows", watermark=CHANGES, pager=pager), Feed.partial())
         shop.engine.sync("api")
         assert shop.quantities == {"A": 1, "Z": 2}
@@ -453,3 +470,16 @@ def test_after_the_last_sync_every_row_has_its_newest_value(events: list[tuple],
         clock.advance(300)
         sync("applied")
     assert shop == {sku: quantity for sku, (quantity, _, _) in erp.rows.items()}
+
+
+@pytest.mark.parametrize("pager", [PageNumber(), Offset(total="total"), Cursor(next="next", param="after")])
+def test_pages_that_shift_are_refused_unless_the_list_is_read_twice(pager: Any) -> None:
+    options = {"records": "", "key": "sku", "pager": pager, "watermark": CHANGES}
+    with pytest.raises(ConfigurationError, match="misses rows where pages shift"):
+        RestConnector("https://erp.example/stock", **options)
+    RestConnector("https://erp.example/stock", **options, verify=True)
+
+
+@pytest.mark.parametrize("pager", [None, OnePage(), LinkHeader(stable=True), KeySet(field="id", param="since_id")])
+def test_pages_that_do_not_shift_go_with_a_watermark(pager: Any) -> None:
+    RestConnector("https://erp.example/stock", records="", pager=pager, watermark=CHANGES)

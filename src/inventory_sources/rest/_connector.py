@@ -197,6 +197,9 @@ class RestConnector:
             return "a report is a file for the source's decoder: it has neither records nor pager"
         if self.unpack and self.records is not None:
             return "unpack is for files, which records are not"
+        # A row that slips to a page that was read is behind the mark then, and not asked for again.
+        if self.watermark and self.pager and not (self.verify or getattr(self.pager, "stable", False)):
+            return "a watermark misses rows where pages shift: declare verify and key, or a pager whose pages stay"
         if self.conditional and (self.records is not None or self.pager or self.report):
             return "conditional is for one file: it goes with neither records nor pager nor report"
         return self._file_fault() if self.records is None else None

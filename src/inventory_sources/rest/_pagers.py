@@ -41,6 +41,11 @@ def refuse_page(answer: HttpAnswer, document: Any, ignored: Collection[str] = ()
 class OnePage:
     """The list is one answer, whole, as the API's owner says: without that word, one answer may be a first page."""
 
+    @property
+    def stable(self) -> bool:
+        """There is no other page that it could shift."""
+        return True
+
     def first(self, request: HttpRequest) -> HttpRequest:
         """The request as it is."""
         return request
