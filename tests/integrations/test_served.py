@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from tests.integrations.served import TOKEN, signature
@@ -100,7 +102,13 @@ def test_a_body_at_the_limit_is_taken(server):
 def test_a_length_that_is_none_is_refused(server, length):
     request = post(server, b"four").replace(b"Content-Length: 4", b"Content-Length: " + length)
     before = server.kept()
-    assert 400 <= server.says(request).status < 500
+    with server.connected() as connection:
+        connection.sendall(request)
+        if server.store.parent.name.startswith("django_asgi"):  # Django waits for all of it, and asks then
+            connection.shutdown(socket.SHUT_WR)
+            assert not connection.recv(12).startswith((b"HTTP/1.1 2", b"HTTP/1.1 5"))
+        else:
+            assert 400 <= answer(connection).status < 500
     assert server.kept() == before
 
 
