@@ -1,4 +1,4 @@
-"""The brokers that tests use: told by the environment, listening on their usual port, or started for the test."""
+"""The brokers that tests use: told by the environment, listening on their usual port, or started for the run."""
 
 from __future__ import annotations
 
@@ -44,10 +44,11 @@ def broker(kind: str, folder: Path) -> Iterator[str]:
 def _own_rabbitmq(folder: Path) -> Iterator[str]:
     port = _free_port()
     (folder / "plugins").write_text("[].")
+    (folder / "rabbitmq.conf").write_text(f"listeners.tcp.default = 127.0.0.1:{port}\nlog.console.level = error\n")
     env = {
         "HOME": str(folder),
         "RABBITMQ_NODENAME": f"inventory{port}@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
         "RABBITMQ_NODE_PORT": str(port),
         "RABBITMQ_DIST_PORT": str(_free_port()),
         "RABBITMQ_MNESIA_BASE": str(folder),

@@ -20,7 +20,6 @@ from kombu import pools
 
 from inventory_sources import SyncEngine
 from inventory_sources.integrations.celery import InventoryTasks
-from tests.integrations.brokers import broker
 from tests.integrations.celery_host import Host
 
 ROOT = Path(__file__).parents[2]
@@ -174,11 +173,10 @@ class Gate:
 
 
 @contextmanager
-def hosting(kind: str, folder: Path, **fields: Any) -> Iterator[Side]:
-    """A host of its own on a broker of this kind: a queue, keys and databases that nobody else has."""
-    with broker(kind, folder) as url:
-        side = Side(Host(str(folder), url, f"inventory-{uuid4().hex}", **fields))
-        try:
-            yield side
-        finally:
-            side.close()
+def hosting(url: str, folder: Path, **fields: Any) -> Iterator[Side]:
+    """A host of its own on a broker: a queue, keys and databases that nobody else has."""
+    side = Side(Host(str(folder), url, f"inventory-{uuid4().hex}", **fields))
+    try:
+        yield side
+    finally:
+        side.close()

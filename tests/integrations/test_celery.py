@@ -23,9 +23,9 @@ BROKERS = ["redis", "rabbitmq"]
 
 
 @pytest.fixture(params=BROKERS)
-def idle(request, tmp_path) -> Iterator[Side]:
+def idle(request, tmp_path, broker_url) -> Iterator[Side]:
     """A host without a worker: what is sent stays in the queue."""
-    with hosting(request.param, tmp_path) as side:
+    with hosting(broker_url(request.param), tmp_path) as side:
         yield side
 
 
@@ -34,10 +34,10 @@ def idle(request, tmp_path) -> Iterator[Side]:
     params=[("redis", "prefork"), ("redis", "solo"), ("rabbitmq", "prefork"), ("rabbitmq", "threads")],
     ids="-".join,
 )
-def working(request, tmp_path_factory) -> Iterator[tuple[Side, Process]]:
+def working(request, tmp_path_factory, broker_url) -> Iterator[tuple[Side, Process]]:
     """A host with one worker, without a beat."""
     kind, pool = request.param
-    with hosting(kind, tmp_path_factory.mktemp(kind), options={"task_acks_late": pool == "solo"}) as side:
+    with hosting(broker_url(kind), tmp_path_factory.mktemp(kind), options={"task_acks_late": pool == "solo"}) as side:
         side.engine.sources()
         with worker(side.host, pool) as process:
             yield side, process
@@ -128,8 +128,8 @@ def test_a_request_stands_before_its_message_and_sends_no_other(idle):
     assert waiting(idle) == [(SYNC_NOW, None)]
 
 
-def test_a_broker_that_is_gone_is_told_and_the_request_stands(tmp_path):
-    with hosting("redis", tmp_path) as side:
+def test_a_broker_that_is_gone_is_told_and_the_request_stands(tmp_path, broker_url):
+    with hosting(broker_url("redis"), tmp_path) as side:
         side.add("durable")
         away = Celery("away", broker=NOWHERE, set_as_current=False)
         tasks = InventoryTasks(away, side.host.engine(CeleryScheduler(away)))
@@ -163,8 +163,8 @@ def test_a_hint_waits_in_the_broker_for_5_minutes_at_most(idle, seconds, countdo
 
 class TestCeleryScheduler(SchedulerContract):
     @pytest.fixture(autouse=True)
-    def _host(self, tmp_path):
-        with hosting("redis", tmp_path) as self.side:
+    def _host(self, tmp_path, broker_url):
+        with hosting(broker_url("redis"), tmp_path) as self.side:
             yield
 
     def make(self):
@@ -190,8 +190,8 @@ def test_the_tasks_enter_no_other_app(idle):
     assert not {POKE, SYNC_NOW} & set(other.tasks)
 
 
-def test_an_app_that_works_at_once_syncs_in_the_caller(tmp_path):
-    with hosting("redis", tmp_path, options={"task_always_eager": True}) as side:
+def test_an_app_that_works_at_once_syncs_in_the_caller(tmp_path, broker_url):
+    with hosting(broker_url("redis"), tmp_path, options={"task_always_eager": True}) as side:
         side.add("eager")
         assert side.tasks.sync_now.delay("eager").get()["products_updated"] == 1
 
@@ -206,8 +206,8 @@ def test_only_the_named_source_is_run(idle):
 
 
 @pytest.mark.parametrize("kind", BROKERS)
-def test_two_beats_cover_a_message_that_was_lost(kind, tmp_path):
-    with hosting(kind, tmp_path) as side:
+def test_two_beats_cover_a_message_that_was_lost(kind, tmp_path, broker_url):
+    with hosting(broker_url(kind), tmp_path) as side:
         names = [f"lost{number}" for number in range(3)]
         side.add(*names)
         for name in names:

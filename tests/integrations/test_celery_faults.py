@@ -31,8 +31,8 @@ def ahead(side: Side) -> None:
 
 
 @pytest.mark.parametrize("kind", BROKERS)
-def test_a_child_that_is_killed_in_a_sync_is_rescued_by_a_poke_after_the_lease(kind, tmp_path, gate):
-    with hosting(kind, tmp_path, options=LATE) as side:
+def test_a_child_that_is_killed_in_a_sync_is_rescued_by_a_poke_after_the_lease(kind, tmp_path, gate, broker_url):
+    with hosting(broker_url(kind), tmp_path, options=LATE) as side:
         side.add("erp", port=gate.port)
         with worker(side.host, "prefork") as process:
             told = side.tasks.sync_now.delay("erp")
@@ -52,8 +52,8 @@ def test_a_child_that_is_killed_in_a_sync_is_rescued_by_a_poke_after_the_lease(k
 
 
 @pytest.mark.parametrize("kind", BROKERS)
-def test_a_worker_that_is_killed_in_a_sync_is_rescued_by_another_and_the_beat(kind, tmp_path, gate):
-    with hosting(kind, tmp_path) as side:
+def test_a_worker_that_is_killed_in_a_sync_is_rescued_by_another_and_the_beat(kind, tmp_path, gate, broker_url):
+    with hosting(broker_url(kind), tmp_path) as side:
         side.add("erp", port=gate.port)
         with worker(side.host, "solo") as process:
             side.tasks.sync_now.delay("erp")
@@ -70,10 +70,10 @@ def test_a_worker_that_is_killed_in_a_sync_is_rescued_by_another_and_the_beat(ki
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_a_message_that_redis_hands_out_again_during_the_sync_runs_nothing(pool, tmp_path, gate):
+def test_a_message_that_redis_hands_out_again_during_the_sync_runs_nothing(pool, tmp_path, gate, broker_url):
     # Redis is looked at every second, not every 100, for messages that were taken 2 seconds ago and not acknowledged.
     redis = {"visibility_timeout": 2, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
-    with hosting("redis", tmp_path, options={**LATE, "broker_transport_options": redis}) as side:
+    with hosting(broker_url("redis"), tmp_path, options={**LATE, "broker_transport_options": redis}) as side:
         side.add("erp", port=gate.port)
         with worker(side.host, pool) as process:
             told = side.tasks.sync_now.delay("erp")
@@ -88,8 +88,8 @@ def test_a_message_that_redis_hands_out_again_during_the_sync_runs_nothing(pool,
 
 
 @pytest.mark.parametrize("shares_engine", [False, True], ids=["factory", "engine"])
-def test_a_child_forked_from_a_process_that_had_synced_says_so_at_once(shares_engine, tmp_path):
-    with hosting("redis", tmp_path) as side:
+def test_a_child_forked_from_a_process_that_had_synced_says_so_at_once(shares_engine, tmp_path, broker_url):
+    with hosting(broker_url("redis"), tmp_path) as side:
         side.add("first", "erp")
         host = Host(str(tmp_path), side.host.broker, side.host.queue, shares_engine=shares_engine, syncs_first="first")
         with worker(host, "prefork") as process:
@@ -105,16 +105,16 @@ def test_a_child_forked_from_a_process_that_had_synced_says_so_at_once(shares_en
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
-def test_a_process_that_had_synced_goes_on_where_nothing_forks(pool, tmp_path):
-    with hosting("redis", tmp_path) as side:
+def test_a_process_that_had_synced_goes_on_where_nothing_forks(pool, tmp_path, broker_url):
+    with hosting(broker_url("redis"), tmp_path) as side:
         side.add("first", "erp")
         host = Host(str(tmp_path), side.host.broker, side.host.queue, shares_engine=True, syncs_first="first")
         with worker(host, pool):
             assert side.tasks.sync_now.delay("erp").get(timeout=PATIENCE)["products_updated"] == 1
 
 
-def test_an_engine_made_before_the_fork_serves_in_the_children(tmp_path):
-    with hosting("redis", tmp_path) as side:
+def test_an_engine_made_before_the_fork_serves_in_the_children(tmp_path, broker_url):
+    with hosting(broker_url("redis"), tmp_path) as side:
         side.add("a", "b")
         host = Host(str(tmp_path), side.host.broker, side.host.queue, shares_engine=True)
         with worker(host, "prefork"):
@@ -123,8 +123,8 @@ def test_an_engine_made_before_the_fork_serves_in_the_children(tmp_path):
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])
-def test_a_worker_that_is_asked_to_end_gives_the_source_back_and_spends_no_attempt(pool, tmp_path, gate):
-    with hosting("redis", tmp_path) as side:
+def test_a_worker_that_is_asked_to_end_gives_the_source_back_and_spends_no_attempt(pool, tmp_path, gate, broker_url):
+    with hosting(broker_url("redis"), tmp_path) as side:
         side.add("erp", port=gate.port)
         with worker(side.host, pool) as process:
             side.tasks.sync_now.delay("erp")
