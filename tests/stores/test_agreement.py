@@ -27,9 +27,7 @@ _puts = st.lists(
     st.tuples(st.sampled_from((*_NAMES, "gone")), st.sampled_from("abc"), st.sampled_from("xy"), _seconds), max_size=4
 )
 _settlements = st.lists(
-    st.tuples(st.integers(0, 12), st.sampled_from(InboxStatus), st.integers(0, 2), _moments),
-    max_size=3,
-    unique_by=lambda settlement: settlement[0],
+    st.tuples(st.integers(0, 4), st.sampled_from(InboxStatus), st.integers(0, 2), _moments), max_size=3
 )
 _steps = st.lists(
     st.one_of(
@@ -41,7 +39,7 @@ _steps = st.lists(
         st.tuples(st.just("purge"), _seconds),
         st.tuples(st.just("pass"), _seconds),
     ),
-    max_size=25,
+    max_size=20,
 )
 
 
@@ -74,11 +72,11 @@ class Driver:
     def finish(self, name, settlements, reason, pushed_in):
         state = {"status": SyncStatus.COMPLETED, "reason": reason}
         pushed_at = None if pushed_in is None else self.clock.now() + pushed_in * _SECOND
-        self._write(name, state, settled=self._settlements(settlements), pushed_at=pushed_at)
+        self._write(name, state, settled=self._settlements(name, settlements), pushed_at=pushed_at)
 
     def judge(self, name, settlements, wake):
         audit = AuditEntry(name, "judge", "alice", self.clock.now())
-        return self.store.settle_deliveries(name, self._settlements(settlements), audit, wake=wake)
+        return self.store.settle_deliveries(name, self._settlements(name, settlements), audit, wake=wake)
 
     def remove(self, name):
         self.store.remove(name, AuditEntry(name, "delete_source", "alice", self.clock.now()))
@@ -107,14 +105,16 @@ class Driver:
             ),
         ]
 
-    def _settlements(self, settlements):
+    def _settlements(self, name, settlements):
+        """Of the deliveries that the source has, and of one that it has not."""
         now = self.clock.now()
-        return [
-            InboxSettlement(
-                f"d{number}", status, attempts, None if later is None else now + later * _SECOND, "r", "why"
-            )
-            for number, status, attempts, later in settlements
-        ]
+        ids = [*(entry.id for entry in self.store.deliveries(name)), "d0"]
+        later = {seconds: now + seconds * _SECOND for seconds in range(4)}
+        chosen = {
+            ids[number % len(ids)]: (status, attempts, later.get(seconds))
+            for number, status, attempts, seconds in settlements
+        }
+        return [InboxSettlement(each, *settled, "r", "why") for each, settled in chosen.items()]
 
     def _add(self, name):
         self.store.add(StoredSource(name, {}, SourceState()), AuditEntry(name, "add", "alice", self.clock.now()))
