@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory_sources.errors import AddressDenied, ConfigurationError, ConnectFailed, FetchTimeout
-from inventory_sources.netguard import dial, judge, networks
+from inventory_sources.netguard import dial, judge, judge_port, networks
 
 DENIED = [
     "0.0.0.0",
@@ -204,3 +204,31 @@ def test_a_resolver_that_hangs_is_given_up() -> None:
     with pytest.raises(FetchTimeout):
         dial("erp.example", 80, lambda: 0.05, resolver=hanging)
     released.set()
+
+
+@pytest.mark.parametrize("port", [22, 25, 53, 110, 143, 445, 587, 2375, 3306, 5432, 6379, 6667, 11211, 27017])
+def test_http_is_not_spoken_where_another_protocol_is_at_home(port: int) -> None:
+    with pytest.raises(AddressDenied, match=f"erp.example, port {port},"):
+        judge_port("erp.example", port)
+
+
+@pytest.mark.parametrize("port", [80, 443, 3000, 5000, 8000, 8069, 8080, 8443, 9000, 44300, 50000])
+def test_http_is_spoken_at_the_ports_of_usual_servers(port: int) -> None:
+    judge_port("erp.example", port)
+
+
+def test_neither_a_url_nor_a_redirect_leads_to_such_a_port(tmp_path) -> None:
+    from inventory_sources.rest import HttpLimits, RestConnector
+    from inventory_sources.testing import fetch_context
+    from inventory_sources.testing.servers import Response, ScriptedHttpServer
+
+    def fetched(url: str) -> None:
+        limits = HttpLimits(max_redirects=2)
+        connector = RestConnector(url, records="", limits=limits, allow_private=("127.0.0.0/8",))
+        list(connector.fetch(fetch_context(tmp_path)))
+
+    with pytest.raises(AddressDenied, match="port 25,"):
+        fetched("http://127.0.0.1:25/")
+    with ScriptedHttpServer([Response(b"", 302, {"Location": "http://127.0.0.1:6379/"})]) as server:
+        with pytest.raises(AddressDenied, match="port 6379,"):
+            fetched(server.url)

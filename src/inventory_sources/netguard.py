@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from inventory_sources.errors import AddressDenied, ConfigurationError, ConnectFailed, FetchTimeout
 
-__all__ = ["Address", "Network", "Resolver", "dial", "judge", "networks", "system_resolver"]
+__all__ = ["Address", "Network", "Resolver", "dial", "judge", "judge_port", "networks", "system_resolver"]
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -67,6 +67,17 @@ _DENIED: tuple[tuple[Network, str], ...] = tuple(
         ("ff00::/8", "multicast"),
     )
 )
+#: Ports of other protocols, at which no HTTP is spoken: the "bad ports" of https://fetch.spec.whatwg.org/#port-blocking,
+#: and those of databases, caches, brokers and remote control.
+_NOT_HTTP = frozenset(
+    map(
+        int,
+        "0 1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 "
+        "123 135 137 139 143 161 179 389 427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601 636 989 "
+        "990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061 6000 6566 6665 6666 6667 6668 6669 6679 6697 10080 "
+        "445 1433 1521 2375 2376 2379 2380 3306 3389 5432 5672 5900 6379 6380 9042 11211 27017".split(),
+    )
+)
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 #: The first half of an interface identifier behind which an IPv4 address stands (RFC 5214, section 6.1).
@@ -107,6 +118,18 @@ def judge(address: str | Address, allowed: Sequence[Network] = (), *, name: str 
         if kind:
             raise AddressDenied(f"{shown} may not be reached from here: its address is {kind}")
     return found
+
+
+def judge_port(host: str, port: int) -> None:
+    """Refuses to speak HTTP at a port where another protocol is at home, and may be misled by it.
+
+    :raises AddressDenied: when it is one of those.
+    """
+    if port in _NOT_HTTP:
+        raise AddressDenied(
+            f"{host}, port {port}, may not be reached by HTTP: another protocol is at home there",
+            guidance="Have the API served at another port, such as 443.",
+        )
 
 
 def _targets(address: Address) -> tuple[Address, ...]:

@@ -22,7 +22,7 @@ from inventory_sources._http._messages import (
 from inventory_sources._http._redirects import onwards
 from inventory_sources._url import WebAddress
 from inventory_sources.errors import ConnectFailed, InputTooLarge
-from inventory_sources.netguard import Resolver, dial, networks, system_resolver
+from inventory_sources.netguard import Resolver, dial, judge_port, networks, system_resolver
 from inventory_sources.payload import Payload
 from inventory_sources.spool import spool
 
@@ -215,6 +215,7 @@ class HttpClient:
     def _dial(self, url: WebAddress) -> Connection:
         from inventory_sources._http._wire import Connection, undelayed
 
+        judge_port(url.host, url.port)
         socket = undelayed(
             dial(url.host, url.port, self._wait, allowed=self._allowed, resolver=self._dialling.resolver)
         )

@@ -13,6 +13,7 @@ from inventory_sources.engine._fetching import Fetch, FetchRequest, fetch, fetch
 from inventory_sources.engine._intake import Intake, read
 from inventory_sources.engine._proposal import Background, propose
 from inventory_sources.engine._row_fault import declared_columns, row_fault
+from inventory_sources.engine._withholding import withholding
 from inventory_sources.errors import DecodeError, FetchError, InventorySourcesError
 from inventory_sources.headings import fold
 from inventory_sources.payload import Evidence, Proof
@@ -198,7 +199,11 @@ def suggest_mapping(headings: Sequence[str]) -> dict[str, str]:
 def _look(source: Source, request: FetchRequest) -> CheckReport:
     if not isinstance(source.connector, CheckableConnector):
         return CheckReport(origin=source.name, reached=True)
-    with fetch_context(source, request) as context, foreign_errors(FetchError, "connector", source.connector):
+    with (
+        withholding(source),
+        fetch_context(source, request) as context,
+        foreign_errors(FetchError, "connector", source.connector),
+    ):
         head = source.connector.check(context)
     return _inspect(source, head)
 

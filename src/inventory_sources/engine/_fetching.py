@@ -16,6 +16,7 @@ from typing import Any
 from attrs import Factory, frozen
 
 from inventory_sources.engine._locations import refuse_declared_locations
+from inventory_sources.engine._withholding import withholding
 from inventory_sources.errors import FetchError, InventorySourcesError, Recovery, SinkError
 from inventory_sources.payload import Payload
 from inventory_sources.protocols.clock import Clock
@@ -92,7 +93,7 @@ def fetch(source: Source, request: FetchRequest) -> Iterator[Fetch]:
     """
     with foreign_errors(SinkError, "sink", source.sink):
         refuse_declared_locations(source)
-    with fetch_context(source, request) as context:
+    with withholding(source), fetch_context(source, request) as context:
         yield Fetch(source, request, context, _gather(source, context))
 
 

@@ -16,6 +16,7 @@ from inventory_sources.presets._sap import sap_s4hana
 from inventory_sources.presets._shipbob import shipbob
 from inventory_sources.presets._shiphero import shiphero
 from inventory_sources.presets._shopify import shopify, shopify_rest
+from inventory_sources.presets._spreadsheet import published_spreadsheet
 from inventory_sources.presets._square import square
 from inventory_sources.presets._stock_document import stock_document, stock_page
 from inventory_sources.presets._woocommerce import woocommerce
@@ -31,6 +32,7 @@ __all__ = [
     "odoo",
     "odoo_rpc",
     "prestashop",
+    "published_spreadsheet",
     "sap_s4hana",
     "shipbob",
     "shiphero",
