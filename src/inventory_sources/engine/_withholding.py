@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-import attrs
-
 from inventory_sources.errors import InventorySourcesError, SecretNotFound
 from inventory_sources.secrets import Secret
 
@@ -50,6 +48,6 @@ def _inside(part: object) -> Iterator[object]:
         yield from part.values()
     elif isinstance(part, (tuple, list, set, frozenset)):
         yield from part
-    elif attrs.has(type(part)):
-        for attribute in attrs.fields(type(part)):
+    else:
+        for attribute in getattr(type(part), "__attrs_attrs__", ()):
             yield getattr(part, attribute.name, None)
