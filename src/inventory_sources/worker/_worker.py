@@ -25,7 +25,7 @@ __all__ = ["LATE", "NO_STORE", "Worker"]
 NO_STORE, LATE = 1, 3
 
 _DAY = 86400.0
-#: Names asked for, for each thread. Ten workers of four threads then try 1,300 claims for 1,000 due sources, not 10,000.
+#: Names asked for, for each thread. Ten workers with four try 1,300 claims for 1,000 due sources then, not 10,000.
 _NAMES = 32
 #: Intervals in which the loop must have turned.
 _TURNS = 3
