@@ -1,4 +1,5 @@
-"""``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [import] [formats] [sftp] [rest]``.
+"""``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [import] [formats] [sftp] [rest]
+[inbox]``.
 
 All are run by default. ``--with-dlt`` has the last one compare with dlt, too, which it installs for that time.
 
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests import servers
-from tests.benchmarks import due, formats, importing, million, postgres, races, rest, sftp, small
+from tests.benchmarks import due, formats, importing, inbox, million, postgres, races, rest, sftp, small
 
 Row = tuple[str, str, str, str]
 _WIDE = 200
@@ -133,6 +134,7 @@ PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "formats": formats.table,
     "sftp": sftp.table,
     "rest": rest.table,
+    "inbox": inbox.table,
 }
 
 

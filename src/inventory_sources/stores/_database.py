@@ -47,8 +47,8 @@ class Database:
         self.dialect: Dialect = dialect
         self.tables = build_tables(prefix)
         self.chunks = Chunks(self.tables.chunks)
-        self.pushes = Pushes(self.tables.pushes)
         self._clock = clock
+        self.pushes = Pushes(self.tables.pushes, self.clock)
         self._lock_timeout = lock_timeout
         self._base = engine
         self._engine = engine if self._owned else engine.execution_options(isolation_level=dialect.isolation)

@@ -137,7 +137,7 @@ class Sqlite(Dialect):
         )
 
     def insert_missing(self, table: Table) -> Insert:
-        return sqlite.insert(table).on_conflict_do_nothing()
+        return sqlite.insert(table).on_conflict_do_nothing().inline()
 
     def code(self, error: DBAPIError) -> object:
         return getattr(error.orig, "sqlite_errorname", None)
@@ -158,7 +158,7 @@ class Postgres(Dialect):
         )
 
     def insert_missing(self, table: Table) -> Insert:
-        return postgresql.insert(table).on_conflict_do_nothing()
+        return postgresql.insert(table).on_conflict_do_nothing().inline()
 
     def lock_schema(self, connection: Connection, prefix: str) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(zlib.crc32(prefix.encode()))))
@@ -182,7 +182,7 @@ class MariaDb(Dialect):
         return insert.on_duplicate_key_update({name: insert.inserted[name] for name in changed})
 
     def insert_missing(self, table: Table) -> Insert:
-        return mysql.insert(table).prefix_with("IGNORE")
+        return mysql.insert(table).prefix_with("IGNORE").inline()
 
     def skips_locked(self, connection: Connection) -> bool:
         version = connection.dialect.server_version_info or (0,)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve, frozen
 from sqlalchemy import Connection, select
 
 from inventory_sources.errors import Recovery, StoreError, StoreUnavailable
@@ -29,12 +30,24 @@ _INLINE = 1024 * 1024
 _Key = tuple[str, str]
 
 
+@frozen
+class _Way:
+    """How a transaction goes about it: at first as if all were new and their sources woken already, which most are.
+
+    :param shared: holds the rows of pushes together with others that put.
+    :param looks: looks up which keys are known.
+    """
+
+    shared: bool
+    looks: bool = False
+
+
 class _Again(Exception):
-    """Others were in between; the transaction is run once more from the start."""
+    """The transaction is to be run once more from the start, in another way or because others were in between."""
 
-
-class _Asleep(_Again):
-    """A source is to be woken, for which its row has to be held alone."""
+    def __init__(self, way: _Way) -> None:
+        super().__init__()
+        self.way = way
 
 
 class SqlInbox:
@@ -47,23 +60,23 @@ class SqlInbox:
         check_entries(entries)
         if not entries:
             return []
-        shared = self._database.dialect.shares_rows
+        way = _Way(self._database.dialect.shares_rows)
         for _ in range(_TURNS):
             try:
-                return self._database.write(partial(self._put, entries=entries, wake_in=wake_in, shared=shared))
+                return self._database.write(partial(self._put, entries=entries, wake_in=wake_in, way=way))
             except _Again as again:
-                shared = shared and not isinstance(again, _Asleep)
+                way = again.way
         raise StoreUnavailable("other workers put and purged the same deliveries again and again")
 
     def _put(
-        self, connection: Connection, *, entries: Sequence[InboxEntry], wake_in: timedelta, shared: bool
+        self, connection: Connection, *, entries: Sequence[InboxEntry], wake_in: timedelta, way: _Way
     ) -> Sequence[Receipt]:
-        held, now = self._hold(connection, {entry.source for entry in entries}, shared=shared)
+        held, now = self._hold(connection, {entry.source for entry in entries}, shared=way.shared)
         moment = now + wake_in
         asleep = {name for name, pushed_at in held.items() if pushed_at is None or pushed_at > moment}
-        if asleep and shared:
-            raise _Asleep
-        digests = self._known(connection, entries)
+        if asleep and way.shared:
+            raise _Again(evolve(way, shared=False))
+        digests = self._known(connection, entries) if way.looks else {}
         receipts, kept = [], []
         for entry in entries:
             receipt = _receipt(entry, held, digests)
@@ -71,7 +84,10 @@ class SqlInbox:
             if receipt is Receipt.KEPT:
                 kept.append(entry)
                 digests[entry.source, entry.key] = entry.digest
-        self._insert(connection, kept)
+        if not self._insert(connection, kept):
+            if way.looks:
+                self._check_ids(connection, kept)
+            raise _Again(evolve(way, looks=True))
         if woken := asleep & {entry.source for entry in kept}:
             self._database.pushes.wake(connection, woken, moment)
         return receipts
@@ -81,10 +97,10 @@ class SqlInbox:
     ) -> tuple[dict[str, datetime | None], datetime]:
         """When each source is looked at next, and the time; both in one statement, which every delivery waits for."""
         database = self._database
-        clock = [] if database.clock is None else [database.clock.label("clock")]
-        rows = database.pushes.hold(connection, names, *clock, shared=shared)
+        rows = database.pushes.hold(connection, names, shared=shared)
         first: Any = next(iter(rows.values()), None)
-        now = from_micros(int(first.clock)) if clock and first is not None else database.now(connection)
+        timed = database.clock is not None and first is not None
+        now = from_micros(int(first.clock)) if timed else database.now(connection)
         return {name: row.pushed_at for name, row in rows.items()}, now
 
     def _known(self, connection: Connection, entries: Sequence[InboxEntry]) -> dict[_Key, str]:
@@ -106,15 +122,16 @@ class SqlInbox:
         statement: Executable = self._database.dialect.insert_missing(self._database.tables.inbox)
         return statement.execution_options(preserve_rowcount=True)
 
-    def _insert(self, connection: Connection, entries: Sequence[InboxEntry]) -> None:
+    def _insert(self, connection: Connection, entries: Sequence[InboxEntry]) -> bool:
+        """Whether all of them were new."""
         if not entries:
-            return
+            return True
         result = connection.execute(self._insert_missing, [_row(entry) for entry in entries])
         if result.rowcount != len(entries):
-            self._check_ids(connection, entries)
-            raise _Again
+            return False
         if large := [entry for entry in entries if len(entry.body) > _INLINE]:
             self._save_bodies(connection, large)
+        return True
 
     def _check_ids(self, connection: Connection, entries: Sequence[InboxEntry]) -> None:
         """Whether it was the id that is taken; else others have kept the same in between."""

@@ -13,7 +13,21 @@ from functools import cached_property
 from typing import Any
 
 from attrs import define
-from sqlalchemy import Connection, Insert, Row, ScalarSelect, Table, Update, bindparam, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Row,
+    ScalarSelect,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 __all__ = ["Pushes"]
 
@@ -23,6 +37,7 @@ class Pushes:
     """The rows; its statements are built once."""
 
     table: Table
+    clock: ColumnElement[Any] | None
 
     def add(self, connection: Connection, source: str, pushed_at: datetime | None) -> None:
         """Adds the row of a new source."""
@@ -32,17 +47,10 @@ class Pushes:
         """The moment of the source called by the expression ``name``, read without a lock."""
         return select(self.table.c.pushed_at).where(self.table.c.source == name).scalar_subquery()
 
-    def hold(
-        self, connection: Connection, names: Iterable[str], *columns: Any, shared: bool
-    ) -> dict[str, Row[tuple[str, datetime | None]]]:
-        """Locks the rows of those sources that there are, in the order of their names, and reads them.
-
-        :param columns: to be read with each row.
-        """
-        query = select(self.table.c.source, self.table.c.pushed_at, *columns)
-        chosen = query.where(self.table.c.source.in_(sorted(set(names)))).order_by(self.table.c.source)
-        locked = chosen.with_for_update(read=True) if shared else chosen.with_for_update(key_share=True)
-        return {row.source: row for row in connection.execute(locked)}
+    def hold(self, connection: Connection, names: Iterable[str], *, shared: bool) -> dict[str, Row[Any]]:
+        """Locks the rows of those sources that there are, in the order of their names, and reads them and the clock."""
+        query = self._hold_shared if shared else self._hold_alone
+        return {row.source: row for row in connection.execute(query, {"names": sorted(names)})}
 
     def wake(self, connection: Connection, names: Iterable[str], moment: datetime) -> None:
         """Has sources looked at then, unless it is to happen earlier."""
@@ -54,6 +62,21 @@ class Pushes:
     def replace(self, connection: Connection, source: str, moment: datetime | None) -> None:
         """Has a source looked at then, whatever was to happen."""
         connection.execute(self._replace, {"of": source, "pushed_at": moment})
+
+    @cached_property
+    def _rows(self) -> Select[Any]:
+        columns = self.table.c
+        clock = () if self.clock is None else (self.clock.label("clock"),)
+        chosen = select(columns.source, columns.pushed_at, *clock)
+        return chosen.where(columns.source.in_(bindparam("names", expanding=True))).order_by(columns.source)
+
+    @cached_property
+    def _hold_shared(self) -> Select[Any]:
+        return self._rows.with_for_update(read=True)
+
+    @cached_property
+    def _hold_alone(self) -> Select[Any]:
+        return self._rows.with_for_update(key_share=True)
 
     @cached_property
     def _insert(self) -> Insert:
