@@ -112,7 +112,7 @@ def test_each_bad_row_has_its_reason_and_place() -> None:
         (7, "as_of_in_future"), (9, "quantity_negative"), (10, "sku_scientific"), (11, "quantity_ambiguous"),
     ]  # fmt: skip
     assert levels(batch) == {"A": 5, "F": 5}
-    assert batch.rejections.counts == {RejectionKind.INVALID: 8, RejectionKind.UNMAPPED: 0, RejectionKind.DUPLICATE: 0}
+    assert {kind: count for kind, count in batch.rejections.counts.items() if count} == {RejectionKind.INVALID: 8}
     second = batch.rejections.kept[1]
     assert dict(second.cells) == {"sku": "B", "qty": "N/A", "warehouse": "W1", "updated_at": None}
     assert (second.sku, second.location, str(second.place)) == ("B", "W1", "stock.csv, line 4")
