@@ -37,8 +37,10 @@ class OnTheClock(Waiting):
         super().__init__()
         self.clock, self.until = clock, until
         self.worker: Worker
+        self.turns = threading.Semaphore(0)
 
     def wait(self, seconds: float) -> None:
+        self.turns.release()
         if self.worker.busy or self.worker._house is not None:
             super().wait(0.02)
             return
@@ -133,6 +135,13 @@ def working(worker: Worker) -> Iterator[None]:
     assert codes == [0]
 
 
+def turning(worker: Worker, until: Callable[[], object]) -> None:
+    """Lets a worker that is busy turn until that is so."""
+    assert isinstance(worker.waiting, OnTheClock)
+    while not until():
+        assert worker.waiting.turns.acquire(timeout=PATIENCE)
+
+
 def waited(event: threading.Event) -> bool:
     return event.wait(PATIENCE)
 
@@ -177,9 +186,10 @@ def test_at_most_so_many_syncs_at_one_host_and_the_others_are_not_kept_waiting(h
     worker = host.worker(threads=4, per_host=2)
     with working(worker):
         assert waited(free.arrived)
+        turning(worker, lambda: all(host.results(f"a{number}") == ["completed"] for number in range(6)))
         free.gate.set()
-        while shared.fetches < 6 or worker.busy:
-            free.arrived.wait(0)
+        turning(worker, lambda: host.results("z") == ["completed"])
+    assert shared.fetches == 6
     assert shared.most == 2
     assert host.results("z") == ["completed"]
 
@@ -191,10 +201,10 @@ def test_a_host_that_is_busy_does_not_hide_the_sources_behind_its_own(host: Host
         host.add(f"a{number:02}", stuck)
     host.clock.advance(1)
     host.add("z", quick)
-    with working(host.worker(threads=2, per_host=1)):
+    worker = host.worker(threads=2, per_host=1)
+    with working(worker):
         assert waited(stuck.arrived)
-        while not host.results("z"):
-            stuck.arrived.wait(0)
+        turning(worker, lambda: host.results("z") == ["completed"])
         assert stuck.fetches == 0
         stuck.gate.set()
     assert quick.fetches == 1
@@ -203,12 +213,12 @@ def test_a_host_that_is_busy_does_not_hide_the_sources_behind_its_own(host: Host
 def test_a_sync_that_hangs_leaves_the_others_alone(host: Host) -> None:
     stuck, quick = Gated(), Feeding()
     host.add("a", stuck)
-    with working(host.worker(threads=2)):
+    worker = host.worker(threads=2)
+    with working(worker):
         assert waited(stuck.arrived)
         for number in range(5):
             host.add(f"s{number}", quick)
-        while quick.fetches < 5:
-            stuck.arrived.wait(0)
+        turning(worker, lambda: quick.fetches == 5)
         stuck.gate.set()
 
 
@@ -301,11 +311,11 @@ def test_a_notifier_that_hangs_leaves_the_syncs_alone() -> None:
     postbox.gate.clear()
     host.add("a", Refusing())
     quick = Feeding()
-    with working(host.worker()):
+    worker = host.worker()
+    with working(worker):
         assert waited(postbox.called)
         host.add("b", quick)
-        while not host.results("b"):
-            quick.lock.acquire(timeout=0.001) and quick.lock.release()
+        turning(worker, lambda: host.results("b") == ["completed"])
         postbox.gate.set()
     assert postbox.received == ["failed"]
 
