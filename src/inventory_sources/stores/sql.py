@@ -14,6 +14,11 @@ writing transaction with ``BEGIN IMMEDIATE``. ``:memory:`` keeps the state in th
 COMMITTED, also on a host's engine, whose own transactions keep their level. When the database asks for a repetition
 (deadlock, serialization), the transaction is repeated up to eight times in all.
 
+**Deliveries.** Many are put in one transaction, which holds a row of each of their sources beside the source's own,
+shared with others who put. So a delivery does not wait for a transition of its source (on SQLite, which has one writer
+at a time, it does), and whoever claims the source sees it or is told of it again. A key is kept once, whoever puts it
+at the same time.
+
 **Forks.** A child that inherits a store leaves its parent's connections alone and opens its own. For a host's engine
 this means that its pool is replaced in the child (``Engine.dispose(close=False)``), as SQLAlchemy asks for.
 
