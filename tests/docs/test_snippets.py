@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -48,8 +49,18 @@ def nothing_unshown(example: Example) -> None:
 SNIPPETS = Sybil([CodeBlockParser("python", run_python), CodeBlockParser("output", compare_output)])
 
 
+def forget_django() -> None:
+    """Lets the next page declare settings of its own: Django keeps one set in a process."""
+    if "django.conf" in sys.modules:
+        from django.conf import settings
+        from django.utils.functional import empty
+
+        settings._wrapped = empty
+
+
 def run_page(path: Path) -> Document:
     """Runs a page's blocks in order, in one namespace."""
+    forget_django()
     document = SNIPPETS.parse(path)
     if path.parent == HOW_TO:
         exec(compile((HOW_TO / "shop.py").read_text("utf-8"), "shop.py", "exec"), document.namespace)
