@@ -25,8 +25,8 @@ __all__ = ["Received", "Receiving", "Refusal", "entry_of"]
 #: For so long (seconds) a source is taken to be as it was looked up: an edit elsewhere shows after it.
 _FRESH = 1.0
 _REMEMBERED = 50
-#: Headers whose names hold one of these are not kept.
-_SECRET = ("auth", "cookie", "signature", "hmac", "token", "secret", "key", "password")
+#: What is kept of any delivery; other headers may hold a secret.
+_OF_THE_BODY = ("content-type", "content-encoding")
 
 _NOT_FOUND = Answer(404)
 _BUSY = Answer(503, (("retry-after", "5"),))
@@ -185,14 +185,14 @@ class Receiving:
 
 
 def entry_of(name: str, admitted: Admitted, delivery: Delivery) -> InboxEntry:
-    """A delivery as the inbox keeps it, without the headers that may hold a secret."""
-    unique = uuid.uuid4().hex
+    """A delivery as the inbox keeps it, without the headers that nobody needs."""
+    unique, kept = uuid.uuid4().hex, {*_OF_THE_BODY, *admitted.headers}
     return InboxEntry(
         id=unique,
         source=name,
         key=admitted.key or f"delivery:{unique}",
         received_at=delivery.received_at.astimezone(UTC),
-        headers={key: value for key, value in delivery.headers if not any(word in key for word in _SECRET)},
+        headers={key: value for key, value in delivery.headers if key in kept},
         body=delivery.body,
         digest=delivery.digest,
         sequence=admitted.sequence,

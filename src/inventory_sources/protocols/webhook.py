@@ -109,12 +109,15 @@ class Admitted:
     :param key: by which a repetition is recognised; ``None`` where nothing in it tells repetitions from new facts.
     :param key_proven: whether the key is the sender's own word, so that another body under it is a conflict.
     :param sequence: the sender's number of it, rising within ``sequence_of`` (an item, or everything where empty).
+    :param headers: names in lower case of those to keep with it, beside what they say of the body: no others are kept,
+        as any may hold a secret.
     """
 
     key: str | None = None
     key_proven: bool = False
     sequence: int | None = None
     sequence_of: str = ""
+    headers: tuple[str, ...] = ()
 
 
 def _at_least_one(instance: object, attribute: Attribute[int], number: int) -> None:

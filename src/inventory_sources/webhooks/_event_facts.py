@@ -72,6 +72,12 @@ class EventFacts:
         places = (self.id, self.time, self.sequence, self.sequence_of)
         return any(place is not None and not place.startswith(_HEADER) for place in places)
 
+    @property
+    def later_headers(self) -> tuple[str, ...]:
+        """Names of the headers that are read again once the delivery is kept."""
+        at = self.time or ""
+        return (at.removeprefix(_HEADER).lower(),) if at.startswith(_HEADER) else ()
+
     def read(self, delivery: Delivery, document: object) -> FoundFacts:
         """What is declared of a delivery, and a proof that its time can be read.
 

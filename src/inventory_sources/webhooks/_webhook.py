@@ -137,7 +137,8 @@ class Webhook:
         if key is None and verified.id is not None:
             proven = verified.id_signed
             key = verified.id if proven else f"{verified.id} {delivery.digest}"
-        return Admitted(_storable(key), proven, found.sequence, _storable(found.sequence_of) or "")
+        of = _storable(found.sequence_of) or ""
+        return Admitted(_storable(key), proven, found.sequence, of, self.facts.later_headers)
 
     def fetch(self, context: FetchContext) -> Iterator[Fetched]:
         """Reads the inbox, or pulls."""
