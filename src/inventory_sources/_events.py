@@ -99,13 +99,14 @@ class Rest(OwnedEvent):
 
     :param aside: what came before and could not be read.
     :param clear: whether nothing that could not be used is left, so that there is nothing to wait for.
-    :param beside: as in :class:`Succeed`.
+    :param more: as in :class:`Succeed`; likewise ``beside``.
     """
 
     cursor: str | None = None
     memo: str | None = None
     aside: Aside | None = None
     clear: bool = False
+    more: bool = False
     beside: bool = False
 
 

@@ -189,14 +189,15 @@ def _beside(state: SourceState, next_run_at: datetime | None) -> Transition:
 
 
 def _rest(state: SourceState, event: Rest, rules: Rules, now: datetime) -> Transition:
+    next_run_at = now if event.more else rules.tick(now)
     if event.beside:
-        return _beside(_noted(state, event), rules.tick(now))
+        return _beside(_noted(state, event), next_run_at)
     if _waits_for_a_person(state):
         return Transition(_idle(_noted(state, event), SyncStatus.ERROR, Reason.HELD, rules.tick(now)))
     told = event.aside is not None or event.clear
     if not told and state.incident and state.last_failure is not None and state.last_failure.of_the_input:
         return Transition(_idle(_noted(state, event), SyncStatus.ERROR, Reason.FAILED, rules.tick(now)))
-    return _set_aside(state, _done(state, event, rules.tick(now), now), event.aside, rules)
+    return _set_aside(state, _done(state, event, next_run_at, now), event.aside, rules)
 
 
 def _set_aside(before: SourceState, done: SourceState, aside: Aside | None, rules: Rules) -> Transition:

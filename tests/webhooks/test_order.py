@@ -110,17 +110,20 @@ def test_a_gap_beside_a_pull_is_filled_by_exactly_one() -> None:
     assert pull.fetches == 1
 
 
-def test_a_delivery_that_cannot_be_read_has_its_gap_filled_once() -> None:
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_delivery_that_cannot_be_read_has_its_gap_filled_once(alone: bool) -> None:
     pull = Pulled({"A1": 5})
     shop = PushedShop(facts=NUMBERED, pull=pull)
     push(shop, 1, A1=1)
     shop.run()
     shop.deliver(b'{"n": 3, "nothing": []}')
-    push(shop, 4, A2=4)
+    if not alone:
+        push(shop, 4, A2=4)
     shop.run()
     assert pull.fetches == 1
-    for _ in range(4):
+    for number in range(5 if not alone else 4, 9):
         shop.passes(hours=2)
+        push(shop, number, A2=number)
         shop.run()
     assert pull.fetches == 1
 

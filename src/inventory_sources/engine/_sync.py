@@ -171,7 +171,8 @@ class Sync:
 
         def ending(tx: Transaction) -> Ending:
             settling = self._settler(tx.now).settle((), intake.aside)
-            rest = Rest(run.id, run.epoch, memo=self._outcome.memo, aside=settling.aside, beside=self._beside)
+            memo, more = self._outcome.memo, self._outcome.more
+            rest = Rest(run.id, run.epoch, memo=memo, aside=settling.aside, more=more, beside=self._beside)
             failure = settling.aside.failure if settling.aside else None
             record = evolve(run, failure=failure, warnings=(*intake.warnings, *settling.warnings))
             return Ending(rest, record, lambda state: StateChange(state, settled=settling.settled))
