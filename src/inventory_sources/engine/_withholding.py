@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from inventory_sources.errors import InventorySourcesError, SecretNotFound
+from inventory_sources.errors import InventorySourcesError
 from inventory_sources.secrets import Secret
 
 __all__ = ["withholding"]
@@ -34,13 +34,17 @@ def withholding(part: object) -> Iterator[None]:
 
 def _texts(part: object, depth: int) -> Iterator[str]:
     if isinstance(part, Secret):
-        with suppress(SecretNotFound):
-            text = part.reveal()
-            if len(text) >= _SHORTEST:
-                yield text
+        yield from _text(part)
     elif depth:
         for inner in _inside(part):
             yield from _texts(inner, depth - 1)
+
+
+def _text(secret: Secret) -> list[str]:
+    with suppress(Exception):  # a host's resolver may raise anything, and what cannot be had was not sent
+        text = secret.reveal()
+        return [text] if len(text) >= _SHORTEST else []
+    return []
 
 
 def _inside(part: object) -> Iterator[object]:
