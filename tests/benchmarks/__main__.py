@@ -1,5 +1,5 @@
 """``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [import] [formats] [sftp] [rest]
-[inbox]``.
+[inbox] [webhooks]``.
 
 All are run by default. ``--with-dlt`` has the last one compare with dlt, too, which it installs for that time.
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests import servers
-from tests.benchmarks import due, formats, importing, inbox, million, postgres, races, rest, sftp, small
+from tests.benchmarks import due, formats, importing, inbox, million, postgres, races, rest, sftp, small, webhooks
 
 Row = tuple[str, str, str, str]
 _WIDE = 200
@@ -134,6 +134,7 @@ PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "formats": formats.table,
     "sftp": sftp.table,
     "rest": rest.table,
+    "webhooks": webhooks.table,
     "inbox": inbox.table,
 }
 
