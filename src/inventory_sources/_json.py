@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from inventory_sources.errors import InputTooLarge, InventorySourcesError, StructureInvalid
 
-__all__ = ["check_depth", "described", "follow", "looks_cut", "parse", "parse_lines", "record_lists"]
+__all__ = ["described", "follow", "looks_cut", "parse", "parse_lines", "record_lists"]
 
 _NOT_STRUCTURE = bytes(sorted(set(range(256)) - set(b'[]{}:"')))
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
@@ -51,7 +51,7 @@ def parse_lines(lines: list[str], max_depth: int) -> list[Any] | None:
 def _parse(decoder: json.JSONDecoder, text: str, max_depth: int | None) -> Any:
     structure = _structure(text)
     if max_depth is not None:
-        _check_structure(structure, max_depth)
+        _check_depth(structure, max_depth)
     try:
         with suppress(json.JSONDecodeError, StructureInvalid):
             value = decoder.decode(text)
@@ -99,16 +99,8 @@ _SEPARATOR = ",NaN,"
 _MARK = object()
 _PLAIN = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_refuse_constant)
 _MARKED = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_mark)
-#: Tells which key stands twice; it takes twice the time.
+#: Tells which key stands twice; it takes longer.
 _STRICT = json.JSONDecoder(object_pairs_hook=_unique, parse_float=str, parse_int=str, parse_constant=_refuse_constant)
-
-
-def check_depth(text: str, most: int) -> None:
-    """Refuses deeper nesting than ``most`` before a parser meets it.
-
-    :raises InputTooLarge: naming the depth.
-    """
-    _check_structure(_structure(text), most)
 
 
 def _structure(text: str) -> bytes:
@@ -122,7 +114,8 @@ def _structure(text: str) -> bytes:
     return re.sub(rb'"[^"]*"', b"", structure).replace(b'"', b"")
 
 
-def _check_structure(structure: bytes, most: int) -> None:
+def _check_depth(structure: bytes, most: int) -> None:
+    """Refuses deeper nesting than ``most`` before a parser meets it."""
     brackets = left = structure.replace(b":", b"")
     # Each round takes out one level or two, quicker than they are counted.
     for _ in range(most // 2):

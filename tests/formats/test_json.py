@@ -147,10 +147,10 @@ def test_depth_is_counted_without_being_misled_by_texts(value):
         return 0 if inner is None else 1 + max(map(depth, inner), default=0)
 
     deep, text = depth(value), json.dumps(value)
-    json_text.check_depth(text, deep)
+    json_text.parse(text, deep)
     if deep:
         with pytest.raises(InputTooLarge, match=f"nested {deep} levels"):
-            json_text.check_depth(text, deep - 1)
+            json_text.parse(text, deep - 1)
 
 
 def test_an_empty_list_has_no_rows_and_no_headings_to_miss(read):
