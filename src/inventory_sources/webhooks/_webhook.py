@@ -190,10 +190,8 @@ class Webhook:
         pushed = context.outcome.pushed
         pushed.drained, pushed.whole, pushed.wait = True, self.snapshot, len(waiting) > most
         pushed.beside = self.pull is not None
-        if not waiting:
+        if context.inbox is None or not waiting:
             context.nothing_new("nothing was pushed since the last sync")
-            return
-        if context.inbox is None:
             return
         numbers = Numbers.of(context.inbox, waiting)
         for entry in waiting[:most]:
