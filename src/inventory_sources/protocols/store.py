@@ -7,7 +7,8 @@ what is not part of a transition. One class may serve them all; :class:`StateSto
 
 Memory and SQL stores ship with the library; a store of one's own passes
 :class:`inventory_sources.testing.StateStoreContract`. What is pushed has protocols of its own:
-:mod:`inventory_sources.protocols.inbox` and :mod:`inventory_sources.protocols.endpoints`.
+:mod:`inventory_sources.protocols.inbox` and :mod:`inventory_sources.protocols.endpoints`; where all sources stand, too:
+:mod:`inventory_sources.protocols.standings`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from inventory_sources.protocols.inbox import (
     Receipt,
 )
 from inventory_sources.protocols.notifier import Notification
+from inventory_sources.protocols.standings import Standing, Standings
 from inventory_sources.run import SyncRun
 from inventory_sources.status import SourceState
 
@@ -53,6 +55,8 @@ __all__ = [
     "Receipt",
     "Retention",
     "Sources",
+    "Standing",
+    "Standings",
     "StateChange",
     "StateStore",
     "StoredRejection",
@@ -310,7 +314,9 @@ class Verdicts(Protocol):
         """
 
 
-class StateStore(Transitions, Sources, History, Knowledge, Outbox, Inbox, Deliveries, Endpoints, Verdicts, Protocol):
+class StateStore(
+    Transitions, Sources, Standings, History, Knowledge, Outbox, Inbox, Deliveries, Endpoints, Verdicts, Protocol
+):
     """All of the narrow protocols, and what spans them."""
 
     def purge(self, retention: Retention) -> Mapping[str, int]:

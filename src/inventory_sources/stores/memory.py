@@ -30,6 +30,7 @@ from inventory_sources.stores._codec import load_spec, to_text
 from inventory_sources.stores._kept import Kept
 from inventory_sources.stores._memory_endpoints import MemoryEndpoints
 from inventory_sources.stores._memory_inbox import MemoryInbox
+from inventory_sources.stores._memory_standings import MemoryStandings
 from inventory_sources.stores._transaction import (
     OpenTransaction,
     check_name,
@@ -52,7 +53,7 @@ class _Posted:
     settled_at: datetime | None = None
 
 
-class MemoryStateStore(MemoryInbox, MemoryEndpoints):
+class MemoryStateStore(MemoryInbox, MemoryEndpoints, MemoryStandings):
     """A :class:`~inventory_sources.protocols.store.StateStore` that lasts as long as the object.
 
     Safe to share between threads: one lock lets one transaction or query in at a time.

@@ -42,6 +42,7 @@ from inventory_sources.stores._inbox import SqlInbox
 from inventory_sources.stores._knowledge import SqlKnowledge
 from inventory_sources.stores._outbox import SqlOutbox
 from inventory_sources.stores._purge import SqlPurge
+from inventory_sources.stores._standings import SqlStandings
 from inventory_sources.stores._transitions import SqlSources, SqlTransitions
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ __all__ = ["SqlStateStore"]
 class SqlStateStore(
     SqlTransitions,
     SqlSources,
+    SqlStandings,
     SqlHistory,
     SqlKnowledge,
     SqlOutbox,

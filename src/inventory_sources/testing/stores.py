@@ -28,6 +28,7 @@ from inventory_sources.testing._store_inbox import InboxSuite
 from inventory_sources.testing._store_knowledge import HistorySuite, KnowledgeSuite
 from inventory_sources.testing._store_outbox import OutboxSuite
 from inventory_sources.testing._store_retention import RetentionSuite
+from inventory_sources.testing._store_standings import StandingsSuite
 from inventory_sources.testing._store_suite import SECOND, StoreSuite, audit, delivery, notification, raised, run_of
 
 __all__ = ["StateStoreContract"]
@@ -277,6 +278,7 @@ class StateStoreContract(
     InboxSuite,
     DeliveriesSuite,
     EndpointsSuite,
+    StandingsSuite,
     RetentionSuite,
 ):
     """Inherit it and say how to make the store."""
