@@ -33,7 +33,7 @@ class SqlStandings:
             if not rows:
                 return []
             between = {"first": rows[0].name, "last": rows[-1].name}
-            waiting: dict[str, int] = dict(connection.execute(self._waiting, between).tuples().all())
+            waiting = {row.source: row.waiting for row in connection.execute(self._waiting, between)}
             return [_standing(row, now, waiting.get(row.name, 0)) for row in rows]
 
         return self._database.read(query)
@@ -55,7 +55,7 @@ class SqlStandings:
         inbox = self._database.tables.inbox.c
         first, last = (bindparam(end, type_=inbox.source.type) for end in ("first", "last"))
         return (
-            select(inbox.source, func.count())
+            select(inbox.source, func.count().label("waiting"))
             .where(inbox.source.between(first, last), inbox.status == InboxStatus.WAITING.value)
             .group_by(inbox.source)
         )
