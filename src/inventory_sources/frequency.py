@@ -1,15 +1,16 @@
 """When a source is due: a fixed interval, a cron expression in a time zone, or only by hand.
 
 Ticks come from the schedule, never from the time a sync finished: intervals lie on a grid anchored at the Unix epoch,
-cron expressions follow Debian's cron as `cronsim <https://github.com/cuu508/cronsim>`_ reads it, also over clock
-changes of whole hours (where clocks are set back by half an hour, as on Lord Howe Island, an expression with ``*`` may
-lose the ticks of the half hour after it). A stable jitter, drawn from the source's name, spreads sources that share a
-schedule.
+cron expressions are read by `cronsim <https://github.com/cuu508/cronsim>`_ and follow Debian's cron over clock changes.
+Where the minute and the hour are fixed, each time of day happens once: at the first of two, and if the clock skips it,
+in the first minute after. Where either begins with ``*``, each minute that the clock shows counts, as often as it is
+shown. A stable jitter, drawn from the source's name, spreads sources that share a schedule.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,7 +22,10 @@ __all__ = ["Frequency"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
+_MINUTE = timedelta(minutes=1)
+_DAY = timedelta(days=1)
 _YEAR = timedelta(days=366)
+_FIELDS = 5
 _TOO_MANY_DIGITS = 9
 
 
@@ -109,11 +113,12 @@ class Frequency:
         return self._cron_ticks(moment)
 
     def _cron_ticks(self, moment: datetime) -> datetime:
-        from cronsim import CronSim, CronSimError
+        from cronsim import CronSimError
 
         try:
-            ticks = CronSim(self.expression or "", moment.astimezone(ZoneInfo(self.zone)))
-            return next(ticks).astimezone(UTC)
+            zone = ZoneInfo(self.zone)
+            after = self._shown_after if self._counts_minutes else self._fixed_after
+            return after(moment, zone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ConfigurationError(f"time zone {self.zone[:60]!r} is not known") from error
         except (CronSimError, StopIteration) as error:
@@ -121,9 +126,54 @@ class Frequency:
                 f"cron expression {(self.expression or '')[:60]!r} is not valid or never matches"
             ) from error
 
+    @property
+    def _counts_minutes(self) -> bool:
+        fields = (self.expression or "").split()
+        return len(fields) != _FIELDS or fields[0].startswith("*") or fields[1].startswith("*")
+
+    def _readings(self, after: datetime) -> Iterator[datetime]:
+        """The readings of a clock that match; by such ones cronsim knows of no clock changes and misjudges none."""
+        from cronsim import CronSim
+
+        return CronSim(self.expression or "", after)
+
+    def _fixed_after(self, moment: datetime, zone: ZoneInfo) -> datetime:
+        for reading in self._readings(_reading(moment, zone)):
+            shown = reading
+            while not (times := _times(shown, zone)):
+                shown += _MINUTE
+            if times[0] > moment:
+                return times[0]
+        raise StopIteration
+
+    def _shown_after(self, moment: datetime, zone: ZoneInfo) -> datetime:
+        # How far the clock is set back within a day: what it shows then, it may show again after the moment.
+        back = max(_offset_at(moment, zone) - _offset_at(moment + _DAY, zone), timedelta(0))
+        found: list[tuple[datetime, datetime]] = []
+        for reading in self._readings(_reading(moment, zone) - back):
+            found += [(time, reading) for time in _times(reading, zone) if time > moment]
+            if found and reading >= found[0][1] + back:
+                return min(found)[0]
+        raise StopIteration
+
     def _offset(self, key: str) -> timedelta:
         span = int(self.jitter / _SECOND)
         if not key or span < 1:
             return timedelta(0)
         drawn = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
         return (drawn % span) * _SECOND
+
+
+def _reading(moment: datetime, zone: ZoneInfo) -> datetime:
+    """What the clock shows, without a zone."""
+    return moment.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def _offset_at(moment: datetime, zone: ZoneInfo) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta(0)
+
+
+def _times(reading: datetime, zone: ZoneInfo) -> list[datetime]:
+    """When the clock shows this, in UTC: once, twice, or never."""
+    times = [reading.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+    return [time for time in dict.fromkeys(times) if _reading(time, zone) == reading]
