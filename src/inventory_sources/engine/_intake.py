@@ -11,13 +11,13 @@ from typing import Any
 from attrs import Factory, define, evolve, frozen
 
 from inventory_sources.batch import RawBatch, StockBatch
+from inventory_sources.engine._delivered import UNREADABLE, Delivered, map_delivered
 from inventory_sources.engine._fetching import Fetch, FetchRequest, fetch, foreign_errors
 from inventory_sources.errors import (
     ClockSkewed,
     ConfigurationError,
     DecodeError,
     FetchError,
-    InputTooLarge,
     InventorySourcesError,
     MappingError,
     Phase,
@@ -50,10 +50,6 @@ class RowCells:
         """Rows of a batch; numbers rise within a part."""
         if raw.frame.height:
             self._batches.append((part, raw.numbers[0], raw.numbers[-1], raw.cells or _kept(raw)))
-
-    def forget(self, part: int) -> None:
-        """Drops the rows of a part."""
-        self._batches = [batch for batch in self._batches if batch[0] != part]
 
     def of(self, part: int, number: int) -> Mapping[str, str | None] | None:
         """The row's cells by heading, or ``None`` where they are not at hand."""
@@ -155,7 +151,7 @@ class _Reader:
     records: int = 0
     cells: RowCells = Factory(RowCells)
     warnings: list[str] = Factory(list)
-    deliveries: list[str] = Factory(list)
+    delivered: list[Delivered] = Factory(list)
     aside: dict[str, InventorySourcesError] = Factory(lambda self: dict(self._pushed.unreadable), takes_self=True)
 
     def read(self, fetched: Payload | list[Mapping[str, object]]) -> None:
@@ -170,6 +166,7 @@ class _Reader:
     def finish(self) -> Intake:
         """The whole feed, duplicates settled."""
         mapper = self.source.mapper
+        self._map_delivered()
         with foreign_errors(MappingError, "mapper", mapper):
             whole = concat_batches(self.batches)
             whole.origins = tuple(self.origins)  # what is said of duplicates names the inputs
@@ -188,7 +185,7 @@ class _Reader:
             self.context.next_cursor,
             self.cells,
             tuple(dict.fromkeys((*self.context.outcome.warnings, *self.warnings))),
-            deliveries=tuple(self.deliveries),
+            deliveries=tuple(each.id for each in self.delivered),
             covered=self._pushed.covered,
             aside=self.aside,
             partial=self._pushed.drained and not self._pushed.whole,
@@ -199,31 +196,54 @@ class _Reader:
         return self.context.outcome.pushed
 
     def _read_delivery(self, payload: Payload, delivery: str) -> None:
-        """One delivery with its duplicates settled; it leaves nothing behind when it cannot be read."""
-        part, batches, rows, warned = len(self.origins), len(self.batches), self.rows, len(self.warnings)
+        """Decodes one delivery; it leaves nothing behind when it cannot be read."""
         try:
-            self._read_payload(payload)
-            mine = concat_batches(self.batches[batches:])
-            mine.origins = tuple(self.origins)
-            mine = resolve_duplicates(mine, self.source.mapper.duplicates)
-        except (DecodeError, MappingError, InputTooLarge, ClockSkewed) as error:
+            decoding, raws = self._decoded(payload)
+        except UNREADABLE as error:
             self.aside[delivery] = error
-            del self.origins[part:], self.evidence[part:], self.times[part:]
-            del self.batches[batches:], self.warnings[warned:]
-            self.rows = rows
-            self.cells.forget(part)
             return
-        mine.origins = ()
-        self.batches[batches:] = [mine]
-        self.deliveries.append(delivery)
+        origin = (raws[-1].origin, raws[-1].unit) if raws else (payload.origin, "line")
+        one = Delivered(delivery, origin, payload.as_of, decoding.evidence, decoding.warnings, raws)
+        self.delivered.append(one)
+
+    def _decoded(self, payload: Payload) -> tuple[DecodeContext, list[RawBatch]]:
+        decoder = self._decoder(payload)
+        _refuse_future(payload, self.now)
+        decoding = DecodeContext(select=self._select, evidence=payload.evidence, checkpoint=self.context.checkpoint)
+        with _located(payload, decoder), foreign_errors(DecodeError, "decoder", decoder):
+            return decoding, list(decoder.decode(payload, decoding))
+
+    def _map_delivered(self) -> None:
+        """Maps the deliveries; those that cannot be mapped leave nothing behind."""
+        if not self.delivered:
+            return
+        mapper = self.source.mapper
+        row_by_row = getattr(mapper, "row_by_row", False) is True
+        first = len(self.origins)
+        mapped = map_delivered(self.delivered, self._mapped, mapper.duplicates, first=first, together=row_by_row)
+        self.aside.update(mapped.aside)
+        self.delivered = list(mapped.readable)
+        self.batches += mapped.batches
+        for part, each in enumerate(self.delivered, first):
+            self.origins.append(each.origin)
+            self.evidence.append(each.evidence)
+            self.times.append(each.as_of)
+            self.warnings += each.warnings
+            self.rows += each.rows
+            for raw in each.raws:
+                self.cells.add(part, raw)
+        self.request.progress("decode", "rows", self.rows)
+
+    def _decoder(self, payload: Payload) -> Decoder:
+        if self.source.decoder is not None:
+            return self.source.decoder
+        raise ConfigurationError(
+            f"the connector gave bytes ({payload.origin}), and source {self.source.name!r} has no decoder",
+            guidance="Declare a decoder, such as CsvDecoder() or JsonDecoder().",
+        )
 
     def _read_payload(self, payload: Payload) -> None:
-        decoder = self.source.decoder
-        if decoder is None:
-            raise ConfigurationError(
-                f"the connector gave bytes ({payload.origin}), and source {self.source.name!r} has no decoder",
-                guidance="Declare a decoder, such as CsvDecoder() or JsonDecoder().",
-            )
+        decoder = self._decoder(payload)
         _refuse_future(payload, self.now)
         decoding = DecodeContext(select=self._select, evidence=payload.evidence, checkpoint=self.context.checkpoint)
         part = len(self.origins)
@@ -258,12 +278,15 @@ class _Reader:
             return self.source.mapper.select(headings)
 
     def _map(self, raw: RawBatch, part: int) -> None:
-        self.context.checkpoint()
         self.cells.add(part, raw)
+        self._keep(self._mapped(raw, part), raw, part)
+
+    def _mapped(self, raw: RawBatch, part: int = 0) -> StockBatch:
+        self.context.checkpoint()
         mapping = MapContext(self.now, part, overrides=self.request.overrides)
         with foreign_errors(MappingError, "mapper", self.source.mapper):
             mapped = self.source.mapper.map(raw, mapping)
-            self._keep(mapped if isinstance(mapped, StockBatch) else _collect(mapped, raw, part), raw, part)
+            return mapped if isinstance(mapped, StockBatch) else _collect(mapped, raw, part)
 
     def _keep(self, batch: StockBatch, raw: RawBatch, part: int) -> None:
         self.origins[part] = (raw.origin, raw.unit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from zoneinfo import ZoneInfo
 
 from attrs import Attribute, field, frozen
@@ -88,6 +88,8 @@ class Columns:
     :raises ConfigurationError: for an unknown locale, step or zone, a pattern that is none, or two options that name
         the same column.
     """
+
+    row_by_row: ClassVar[bool] = True
 
     sku: str = "sku"
     quantity: str = "quantity"

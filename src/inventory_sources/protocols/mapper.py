@@ -9,6 +9,8 @@ A mapper of one's own may yield plain :class:`~inventory_sources.batch.StockLeve
 :class:`~inventory_sources.batch.Rejection` objects, one for each of ``raw.records()``.
 
 ``may_be_at(location)`` is optional: whether a level can be at this location, ``""`` for none, as far as is declared.
+``row_by_row = True`` is optional too: each row is mapped by itself, whatever batch it comes in, so that rows of several
+pushed deliveries may be given as one batch. Its ``raw.place(number)`` still tells each row's own place.
 """
 
 from __future__ import annotations
