@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,35 +15,38 @@ from inventory_sources._log import event_logger
 from inventory_sources.clock import SystemClock
 from inventory_sources.engine._check import CheckReport, check_source
 from inventory_sources.engine._deliveries import OneSourceInbox
+from inventory_sources.engine._due import run_all_due, run_while_due
 from inventory_sources.engine._fetching import FetchRequest
 from inventory_sources.engine._fork import use_columns
 from inventory_sources.engine._intake import take_in
-from inventory_sources.engine._lease import Lease
 from inventory_sources.engine._outbox import dispatch
 from inventory_sources.engine._proposal import Background, propose
 from inventory_sources.engine._receiving import Receiving
-from inventory_sources.engine._runs import Claimed, Runs, released
+from inventory_sources.engine._running import Running
+from inventory_sources.engine._runs import Claimed, Runs
 from inventory_sources.engine._sources import SourceBook
-from inventory_sources.engine._sync import Sync
-from inventory_sources.engine._waking import Wakes, shielded
+from inventory_sources.engine._waking import Wakes
+from inventory_sources.engine._watching import Watch
 from inventory_sources.engine._webhooks import Webhooks
 from inventory_sources.errors import ConfigurationError, InventorySourcesError, SourceExists, SourceNotFound, StoreError
 from inventory_sources.plan import SyncPlan
 from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.connector import Progress
 from inventory_sources.protocols.notifier import Notifier
+from inventory_sources.protocols.observer import Observer
 from inventory_sources.protocols.scheduler import Scheduler
 from inventory_sources.protocols.store import (
     AuditEntry,
     HeldPlan,
     Retention,
+    Standing,
     StateStore,
     StoredRejection,
     UnmappedSku,
 )
-from inventory_sources.protocols.webhook import Answer, Delivery
+from inventory_sources.protocols.webhook import Answer, Delivery, Receiver
 from inventory_sources.registry import Registry
-from inventory_sources.run import SyncRun, Trigger
+from inventory_sources.run import RunResult, SyncRun, Trigger
 from inventory_sources.source import Source, SourceSpec
 from inventory_sources.status import (
     Approve,
@@ -59,6 +62,8 @@ __all__ = ["SyncEngine"]
 
 _LEASE = timedelta(seconds=60)
 _SHORTEST_LEASE = timedelta(seconds=1)
+#: Further runs of one "sync now"; a sender that never rests must not keep its caller for ever.
+_MOST_FURTHER = 100
 
 
 class SyncEngine:
@@ -100,9 +105,18 @@ class SyncEngine:
         self._sources = SourceBook(self._store, registry or Registry())
         self._runs = Runs(self._store, self._sources.rules, worker or f"{socket.gethostname()}:{os.getpid()}", lease)
         self._receiving = Receiving(self._store, self._sources, self._clock, self._logger)
-        self._running: dict[str, Lease] = {}
-        self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._watch = Watch(None, self._logger)
+        self._running = Running(
+            self._store,
+            self._sources,
+            self._runs,
+            self._clock,
+            self._wakes,
+            self._watch,
+            self._stopping.is_set,
+            self._logger,
+        )
 
     # Sources
 
@@ -131,7 +145,7 @@ class SyncEngine:
         :raises SourceNotFound: when there is none of this name.
         """
         stored = self._sources.stored(source, self._store.get(source.name).state)
-        fenced = self._lease(source.name)
+        fenced = self._running.lease(source.name)
         state = self._runs.edit(stored, source.rules, actor)
         self._sources.remember(source, stored)
         self._receiving.forget(source.name)
@@ -144,7 +158,7 @@ class SyncEngine:
 
         :raises SourceNotFound: when there is none.
         """
-        fenced = self._lease(name)
+        fenced = self._running.lease(name)
         self._store.remove(name, AuditEntry(name, "delete_source", actor, self._store.now()))
         self._sources.forget(name)
         self._receiving.forget(name)
@@ -190,7 +204,9 @@ class SyncEngine:
         A 2xx means that the delivery is durably kept, or was before. It is applied by whoever calls :meth:`run_due`
         next, or before this returns where the source says ``at_once``.
         """
-        received = self._receiving.receive(name, delivery)
+        with self._watch.delivery(name) as tell:
+            received = self._receiving.receive(name, delivery)
+            tell(received.verdict)
         if received.answer.status < 300:
             self._wakes.call()
         if received.apply:
@@ -216,7 +232,8 @@ class SyncEngine:
     def sync(self, source: str | Source, *, progress: Callable[[str, str, int], None] | None = None) -> SyncRun:
         """Syncs a source now, in this thread; starts its retry ladder anew.
 
-        While the source is syncing already, that run is given back, still going on.
+        While the source is syncing already, that run is given back, still going on. Pushed deliveries beyond what one
+        run takes are applied by further runs before this returns.
 
         :param source: a registered source, or its name.
         :param progress: called with stage, unit (``bytes``, ``rows``, ``items``) and count as the sync goes on.
@@ -228,13 +245,15 @@ class SyncEngine:
         name = source.name if isinstance(source, Source) else source
         stored = self._store.get(name)
         try:
-            self._sources.built(stored)
+            pushed = isinstance(self._sources.built(stored).connector, Receiver)
         except ConfigurationError:
             if (going := self._runs.going_on(stored)) is None:
                 raise
             return going
         claimed = self._runs.claim(name, manual=True)
         run = self._run(claimed, progress) if isinstance(claimed, Claimed) else claimed
+        if pushed and isinstance(claimed, Claimed) and run is not None and run.result is RunResult.COMPLETED:
+            self._run_one_due(name, _MOST_FURTHER)
         self.notify()
         if run is None:
             raise StoreError(f"the running sync of source {name!r} is not in the history")
@@ -244,36 +263,29 @@ class SyncEngine:
         """Runs what is due, one after the other, longest overdue first, and hands over notifications.
 
         This is all that a cron job, a queue's task or a loop has to call; any number of callers may do so at once.
-        Sources that this process cannot build are left to those that can.
+        Sources that this process cannot build are left to those that can. A source that is due again at once, as more
+        deliveries wait than one run takes, has further turns, after those that had none.
 
-        :param limit: how many to run at most.
+        :param limit: how many runs at most.
         :param source: the name of the only one to run, if it is due.
         """
-        done = self._run_all_due(limit) if source is None else self._run_one_due(source)
+        done = self._run_all_due(limit) if source is None else self._run_one_due(source, limit)
         self.notify()
         return done
 
-    def _run_one_due(self, name: str) -> list[SyncRun]:
+    def _run_one_due(self, name: str, limit: int) -> list[SyncRun]:
         if self._stopping.is_set():
             return []
         use_columns()
-        run = self._run_if_due(name)
-        return [] if run is None else [run]
+        return run_while_due(name, self._run_if_due, limit, self._stopping.is_set)
 
     def _run_all_due(self, limit: int) -> list[SyncRun]:
-        done: list[SyncRun] = []
-        passed: set[str] = set()
-        while len(done) < limit and not self._stopping.is_set():
-            due = [name for name in self.due(len(passed) + limit) if name not in passed]
-            if not due:
-                break
-            use_columns()
-            for name in due[: limit - len(done)]:
-                passed.add(name)
-                run = self._run_if_due(name)
-                if run is not None:
-                    done.append(run)
-        return done
+        def due(most: int) -> Sequence[str]:
+            if names := self.due(most):
+                use_columns()
+            return names
+
+        return run_all_due(due, self._run_if_due, limit, self._stopping.is_set)
 
     def due(self, limit: int = 100) -> Sequence[str]:
         """Names of sources whose time has come, longest overdue first."""
@@ -310,7 +322,7 @@ class SyncEngine:
 
         :raises IllegalTransition: when the source is not syncing.
         """
-        lease = self._lease(name)
+        lease = self._running.lease(name)
         self._change(name, RequestCancel(), "cancel", actor)
         if lease is not None:
             lease.cancel()
@@ -318,6 +330,10 @@ class SyncEngine:
     def stop(self) -> None:
         """Lets running syncs stop at their next checkpoint and give their sources back; no attempt is spent."""
         self._stopping.set()
+
+    def observe(self, observer: Observer | None) -> None:
+        """Has an observer told of each run, its stages and each delivery from here on, in place of the one before."""
+        self._watch.observer = observer
 
     # Deciding
 
@@ -364,6 +380,10 @@ class SyncEngine:
         :raises SourceNotFound: when there is none.
         """
         return self._store.get(name).state
+
+    def standings(self, after: str = "", limit: int = 1000) -> Sequence[Standing]:
+        """Where all sources stand, in order of their names, a page at a time; a page takes a few queries."""
+        return self._store.standings(after, limit)
 
     def history(self, name: str, limit: int = 50, before: datetime | None = None) -> Sequence[SyncRun]:
         """A source's runs, newest first."""
@@ -412,33 +432,7 @@ class SyncEngine:
         return None
 
     def _run(self, claimed: Claimed, progress: Progress | None) -> SyncRun:
-        source = self._claimed_source(claimed)
-        logger = self._logger.bind(source=source.name, run=claimed.run.id, trigger=claimed.run.trigger.value)
-        lease = Lease(self._runs, claimed.run, self._clock, self._stopping.is_set)
-        with self._lock:
-            self._running[source.name] = lease
-        logger.info("sync_started")
-        try:
-            with lease:
-                sync = Sync(source, claimed, self._store, self._runs, lease, self._clock, logger)
-                sync.progress = shielded(progress, logger)
-                run = sync.run()
-        finally:
-            with self._lock:
-                if self._running.get(source.name) is lease:
-                    del self._running[source.name]
-        logger.info("sync_ended", result=run.result.value, rows=run.counts.rows, updated=run.products_updated)
-        if self._wakes.scheduler is not None:
-            with suppress(SourceNotFound, StoreError):  # the run has ended; this is a hint
-                self._wakes.tell(source.name, self._store.get(source.name).state)
-        return run
-
-    def _claimed_source(self, claimed: Claimed) -> Source:
-        try:
-            return self._sources.built(claimed.stored)
-        except ConfigurationError:  # edited after it was looked at and before it was claimed
-            self._runs.finish(claimed.run, lambda tx: released(claimed.run))
-            raise
+        return self._running.run(claimed, progress)
 
     @property
     def clock(self) -> Clock:
@@ -477,11 +471,6 @@ class SyncEngine:
         except SourceNotFound:
             return False
         return True
-
-    def _lease(self, name: str) -> Lease | None:
-        """That of the run in this process. Ask before an edit: a run that began after it is not fenced out."""
-        with self._lock:
-            return self._running.get(name)
 
 
 def _store(store: StateStore | str | Path, clock: Clock | None) -> StateStore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -20,6 +21,7 @@ from inventory_sources.batch import (
 )
 from inventory_sources.engine._absence import Absence, Strangers, find_absent, why_kept
 from inventory_sources.engine._fetching import foreign_errors
+from inventory_sources.engine._watching import unwatched
 from inventory_sources.errors import InventorySourcesError
 from inventory_sources.feed import AbsencePolicy, Feed, FeedScope
 from inventory_sources.ledger import Channel, Ledger, ledger_schema, positions
@@ -73,6 +75,7 @@ class PlanSettings:
     :param columns: the headings of a level's values, to name them in warnings.
     :param approved: what a person approved: the holds of just that plan become warnings.
     :param keep_rejections: how many rejections of each kind to keep in full.
+    :param guarding: what the guards are asked in.
     """
 
     source: str
@@ -94,6 +97,7 @@ class PlanSettings:
     cells: Callable[[int, int], Mapping[str, str | None] | None] | None = None
     columns: Mapping[str, str] = Factory(dict)
     keep_rejections: int = 10_000
+    guarding: Callable[[], AbstractContextManager[Callable[..., None]]] = unwatched
 
     @property
     def input_times(self) -> tuple[datetime, ...]:
@@ -380,8 +384,10 @@ def _verdict(guard: Guard, figures: PlanFigures) -> Verdict | None:
 
 def _hold(plan: SyncPlan, settings: PlanSettings) -> None:
     """Asks the guards; when one objects and nobody has approved just this plan, what would change is held."""
-    verdicts = [_verdict(guard, plan.figures) for guard in settings.guards]
-    plan.verdicts = tuple(verdict for verdict in verdicts if verdict is not None)
+    with settings.guarding() as tell:
+        verdicts = [_verdict(guard, plan.figures) for guard in settings.guards]
+        plan.verdicts = tuple(verdict for verdict in verdicts if verdict is not None)
+        tell(guards=len(verdicts), verdicts=len(plan.verdicts))
     if not plan.held:
         return
     if settings.approved is not None and settings.approved.covers(plan):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
@@ -13,6 +14,7 @@ from inventory_sources.engine._intake import Intake
 from inventory_sources.engine._locations import refuse_locations
 from inventory_sources.engine._planning import Approval, PlanSettings, make_plan
 from inventory_sources.engine._row_fault import declared_columns
+from inventory_sources.engine._watching import unwatched
 from inventory_sources.errors import MappingError, SinkError
 from inventory_sources.feed import AbsencePolicy, FeedScope
 from inventory_sources.ledger import Channel, Ledger, LedgerChange
@@ -87,8 +89,16 @@ class Proposal:
         return ledger.record(observed)[1]
 
 
-def propose(source: Source, intake: Intake, background: Background, approved: Approval | None = None) -> Proposal:
+def propose(
+    source: Source,
+    intake: Intake,
+    background: Background,
+    approved: Approval | None = None,
+    guarding: Callable[[], AbstractContextManager[Callable[..., None]]] = unwatched,
+) -> Proposal:
     """The plan for an intake, judged by the source's guards; nothing is written.
+
+    :param guarding: what the guards are asked in.
 
     :raises SinkError: when the sink is not as declared or cannot be read.
     """
@@ -115,6 +125,7 @@ def propose(source: Source, intake: Intake, background: Background, approved: Ap
         approved=approved,
         cells=None if intake.cells is None else intake.cells.of,
         columns=declared_columns(source.mapper),
+        guarding=guarding,
     )
     levels = read_levels(source, intake.batch, background.ledger)
     planned = make_plan(intake.batch, levels, background.ledger, settings)

@@ -17,6 +17,7 @@ from inventory_sources.engine._sources import SourceBook
 from inventory_sources.errors import ConfigurationError, SourceNotFound, StoreError
 from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.inbox import InboxEntry, Receipt
+from inventory_sources.protocols.observer import DeliveryVerdict
 from inventory_sources.protocols.store import AuditEntry, StateChange, StateStore, Transaction
 from inventory_sources.protocols.webhook import Admitted, Answer, Delivery, ReceiveLimits, Receiver
 
@@ -30,6 +31,14 @@ _OF_THE_BODY = ("content-type", "content-encoding")
 
 _NOT_FOUND = Answer(404)
 _BUSY = Answer(503, (("retry-after", "5"),))
+#: Of the answers to deliveries that are not taken; any other refuses the sender.
+_VERDICTS = {
+    404: DeliveryVerdict.UNKNOWN,
+    409: DeliveryVerdict.CONFLICT,
+    413: DeliveryVerdict.TOO_LARGE,
+    429: DeliveryVerdict.LIMITED,
+    503: DeliveryVerdict.UNAVAILABLE,
+}
 
 
 @frozen
@@ -40,6 +49,7 @@ class Received:
     """
 
     answer: Answer
+    verdict: DeliveryVerdict
     apply: bool = False
 
 
@@ -100,12 +110,12 @@ class Receiving:
                 return self._refuse(name, _NOT_FOUND, "the source takes no deliveries")
             return self._judge(name, receiver, delivery)
         except SourceNotFound:
-            return Received(_NOT_FOUND)
+            return Received(_NOT_FOUND, DeliveryVerdict.UNKNOWN)
         except (StoreError, ConfigurationError) as error:
             self.logger.warning("delivery_not_kept", source=name, code=error.code, message=error.message)
         except Exception as error:  # noqa: BLE001 - a host's part may raise anything, and its text may hold a secret
             self.logger.error("delivery_crashed", source=name, error=type(error).__name__)  # noqa: TRY400
-        return Received(_BUSY)
+        return Received(_BUSY, DeliveryVerdict.UNAVAILABLE)
 
     def receiver(self, name: str) -> Receiver | None:
         """What receives for a source; ``None`` where its connector is not pushed to.
@@ -135,7 +145,7 @@ class Receiving:
             return self._refuse(name, Answer(413), f"the body has more than {receiver.limits.max_body} bytes")
         admitted = receiver.admit(delivery, delivery.received_at)
         if isinstance(admitted, Answer) and admitted.status < 400:
-            return Received(admitted)
+            return Received(admitted, DeliveryVerdict.ANSWERED)
         if delivery.method != "POST":
             return self._refuse(name, Answer(405, (("allow", "POST"),)), "the method is not POST")
         if isinstance(admitted, Answer):
@@ -159,13 +169,14 @@ class Receiving:
         receipt = self._writer.put(entry, receiver.limits.group_for)
         if receipt is Receipt.GONE:
             self.forget(name)
-            return Received(_NOT_FOUND)
+            return Received(_NOT_FOUND, DeliveryVerdict.UNKNOWN)
         if receipt is Receipt.CONFLICT:
             self._record_conflict(name, entry)
             return self._refuse(name, Answer(409), f"another body came with the id {entry.key}")
         if receipt is Receipt.REPEATED:
             self.logger.info("delivery_repeated", source=name, key=entry.key)
-        return Received(receiver.accepted, apply=receipt is Receipt.KEPT and receiver.at_once)
+            return Received(receiver.accepted, DeliveryVerdict.REPEATED)
+        return Received(receiver.accepted, DeliveryVerdict.KEPT, apply=receiver.at_once)
 
     def _record_conflict(self, name: str, entry: InboxEntry) -> None:
         detail = f"a delivery with the id {entry.key} and another body ({entry.digest[:16]}) was refused"
@@ -181,7 +192,7 @@ class Receiving:
         with self._lock:
             known = self._refused.setdefault(name, deque(maxlen=_REMEMBERED))
             known.append(Refusal(self.clock.now(), answer.status, reason))
-        return Received(answer)
+        return Received(answer, _VERDICTS.get(answer.status, DeliveryVerdict.REFUSED))
 
 
 def entry_of(name: str, admitted: Admitted, delivery: Delivery) -> InboxEntry:
@@ -201,4 +212,4 @@ def entry_of(name: str, admitted: Admitted, delivery: Delivery) -> InboxEntry:
 
 
 def _words(answer: Answer) -> str:
-    return answer.body.decode(errors="replace").strip() or {401: "the sender is not proven"}.get(answer.status, "")
+    return answer.reason or answer.body.decode(errors="replace").strip()

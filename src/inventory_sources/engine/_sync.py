@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from inventory_sources.engine._lease import Lease
 from inventory_sources.engine._planning import Approval
 from inventory_sources.engine._proposal import Background, Proposal, propose
 from inventory_sources.engine._runs import Claimed, Ending, Runs, released
+from inventory_sources.engine._watching import UNWATCHED, Watch
 from inventory_sources.errors import (
     DecodeError,
     FetchError,
@@ -37,6 +39,7 @@ from inventory_sources.plan import SyncPlan, VerdictAction
 from inventory_sources.protocols.clock import Clock
 from inventory_sources.protocols.connector import FetchOutcome, Progress
 from inventory_sources.protocols.inbox import InboxEntry, InboxStatus
+from inventory_sources.protocols.observer import Stage
 from inventory_sources.protocols.sink import SinkLevel
 from inventory_sources.protocols.store import HeldPlan, LedgerChange, StateChange, StateStore, Transaction, UnmappedSku
 from inventory_sources.protocols.webhook import Receiver
@@ -66,6 +69,7 @@ class Sync:
     clock: Clock
     logger: Any
     progress: Progress = field(default=lambda stage, unit, done: None)
+    watch: Watch = UNWATCHED
     _overrides: Mapping[str, str] = field(default=Factory(dict), init=False)
     _outcome: FetchOutcome = field(default=Factory(FetchOutcome), init=False)
     _inputs: tuple[str, ...] = field(default=(), init=False)
@@ -119,14 +123,25 @@ class Sync:
         with ExitStack() as spooled:
             with self.lease.within(self.source.timeout):
                 self._overrides = self.store.overrides(self.source.name)
-                fetched = spooled.enter_context(fetch(self.source, self._request()))
+                with self._stage(Stage.FETCH) as tell:
+                    fetched = spooled.enter_context(fetch(self.source, self._request()))
+                    tell(inputs=len(fetched.gathered))
                 self._inputs = tuple(payload.origin for payload in fetched.payloads)
                 skipped = self._skipped(fetched)
-                intake = None if skipped else read(fetched)
+                intake = None if skipped else self._read(fetched)
             self.lease.check()
             if intake is None:
                 return self._finish(lambda tx: cast("Ending", skipped))
             return self._settle(intake, None) if intake.settles or not intake.aside else self._put_aside(intake)
+
+    def _stage(self, stage: Stage) -> AbstractContextManager[Callable[..., None]]:
+        return self.watch.stage(self.claimed.run, stage)
+
+    def _read(self, fetched: Fetch) -> Intake:
+        with self._stage(Stage.READ) as tell:
+            intake = read(fetched)
+            tell(rows=intake.rows)
+        return intake
 
     def _request(self) -> FetchRequest:
         state = self.claimed.state
@@ -217,8 +232,11 @@ class Sync:
     def _settle(self, intake: Intake, held: HeldPlan | None) -> SyncRun:
         """Proposes, guards, applies and records what was taken in."""
         name, state = self.source.name, self.claimed.state
-        background = Background.read(self.store, name, state)
-        proposal = propose(self.source, intake, background, _approval(state, held))
+        with self._stage(Stage.PLAN) as tell:
+            background = Background.read(self.store, name, state)
+            guarding = partial(self._stage, Stage.GUARD)
+            proposal = propose(self.source, intake, background, _approval(state, held), guarding)
+            tell(items=proposal.plan.counts.items)
         if proposal.plan.held:
             return self._hold(intake, background, proposal)
         if proposal.plan.counts.changed:
@@ -236,15 +254,17 @@ class Sync:
         return self._finish(lambda tx: self._succeed(intake, background, proposal, applied.plan, tx.now))
 
     def _apply(self, intake: Intake, proposal: Proposal, connection: object | None) -> Applied:
-        applied = apply_plan(
-            self.source,
-            proposal.plan,
-            self.claimed.run,
-            self.lease,
-            progress=self.progress,
-            connection=connection,
-            cells=intake.cells,
-        )
+        with self._stage(Stage.APPLY) as tell:
+            applied = apply_plan(
+                self.source,
+                proposal.plan,
+                self.claimed.run,
+                self.lease,
+                progress=self.progress,
+                connection=connection,
+                cells=intake.cells,
+            )
+            tell(changed=applied.plan.counts.changed, failed=applied.plan.counts.failed)
         self._refusals = applied.refused
         return applied
 
@@ -406,7 +426,8 @@ class Sync:
     def _finish(self, ending: Callable[[Transaction], Ending]) -> SyncRun:
         for tries_left in reversed(range(_FINISH_TRIES)):
             try:
-                return self.runs.finish(self.claimed.run, lambda tx: self._with_pushes(ending(tx), tx.now))
+                with self._stage(Stage.FINISH):
+                    return self.runs.finish(self.claimed.run, lambda tx: self._with_pushes(ending(tx), tx.now))
             except StoreError:
                 if not tries_left:
                     raise
