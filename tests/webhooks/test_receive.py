@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 from inventory_sources import MemorySink, MemoryStateStore, Secret
 from inventory_sources.errors import ConfigurationError, Recovery, StoreError, StoreUnavailable
 from inventory_sources.protocols.webhook import Delivery, ReceiveLimits
+from inventory_sources.secrets import EnvironmentSecrets, SecretResolvers
 from inventory_sources.stores.sql import SqlStateStore
 from inventory_sources.testing import ManualClock
 from inventory_sources.webhooks import BearerToken, BusinessCentral, EventFacts, Webhook
@@ -44,6 +45,34 @@ def test_a_source_that_is_not_pushed_to_takes_nothing() -> None:
     shop = PushedShop()
     shop.engine.update_source(evolve(shop.source, connector=Pulled({})))
     assert shop.deliver({"A1": 5}).status == 404
+
+
+def test_the_host_is_told_why_a_sender_is_not_proven_and_the_sender_is_not() -> None:
+    with capture_logs() as logs:
+        shop = PushedShop()
+        good = shop.signed_delivery({"A1": 5})
+        old = shop.signed_delivery({"A1": 5}, at=shop.clock.now() - timedelta(minutes=6))
+        for one in (evolve(good, headers={}), old, evolve(good, body=good.body + b" ")):
+            answer = shop.engine.receive("wms", one)
+            assert (answer.status, answer.headers, answer.body) == (401, (), b"")
+    reasons = [refusal.reason for refusal in reversed(shop.engine.webhooks.refusals("wms"))]
+    assert [log["reason"] for log in logs if log["event"] == "delivery_refused"] == reasons
+    for reason, words in zip(reasons, ("is missing", "from now", "none of the signatures"), strict=True):
+        assert words in reason
+
+
+def test_a_sender_comes_again_where_the_secret_cannot_be_found() -> None:
+    environment: dict[str, str] = {}
+    secret = Secret.reference("env:HOOK", SecretResolvers(EnvironmentSecrets(environment)))
+    shop = PushedShop()
+    shop.engine.update_source(evolve(shop.source, connector=Webhook(signature=BearerToken(secrets=secret))))
+    one = Delivery({"authorization": f"Bearer {CANARY}"}, b"{}", shop.clock.now())
+    answer = shop.engine.receive("wms", one)
+    assert (answer.status, answer.body, dict(answer.headers)) == (503, b"", {"retry-after": "60"})
+    (refusal,) = shop.engine.webhooks.refusals("wms")
+    assert "no secret can be used" in refusal.reason
+    environment["HOOK"] = CANARY
+    assert shop.engine.receive("wms", one).status == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])

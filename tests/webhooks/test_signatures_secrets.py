@@ -10,7 +10,7 @@ import pytest
 from attrs import frozen
 
 from inventory_sources._documents import plain_document
-from inventory_sources.errors import ConfigurationError, NotPortable, SignatureInvalid
+from inventory_sources.errors import ConfigurationError, NotPortable, SecretNotFound, SignatureInvalid
 from inventory_sources.protocols.webhook import SignatureScheme
 from inventory_sources.registry import Registry
 from inventory_sources.secrets import CallableSecrets, EnvironmentSecrets, Secret, SecretResolvers
@@ -133,7 +133,7 @@ def test_a_reference_is_judged_when_it_is_used(text):
     environment = {"HOOK": text}
     secret = Secret.reference("env:HOOK", SecretResolvers(EnvironmentSecrets(environment)))
     scheme = Shopify(secrets=secret)
-    with pytest.raises(SignatureInvalid, match="no secret can be used"):
+    with pytest.raises(SecretNotFound, match="no secret can be used"):
         scheme.verify(by(TEXT), NOW)
     environment["HOOK"] = TEXT
     assert takes(scheme, TEXT, NOW)
@@ -144,7 +144,7 @@ def test_a_vault_that_fails_refuses_without_its_message_and_other_secrets_go_on_
         raise RuntimeError(f"hunter2 {name}")
 
     broken = Secret.reference("vault:HOOK", SecretResolvers(CallableSecrets("vault", lookup)))
-    with pytest.raises(SignatureInvalid, match="RuntimeError") as raised:
+    with pytest.raises(SecretNotFound, match="RuntimeError") as raised:
         Shopify(secrets=broken).verify(by(TEXT), NOW)
     assert "hunter2" not in str(raised.value)
     assert takes(Shopify(secrets=(broken, Secret(TEXT))), TEXT, NOW)

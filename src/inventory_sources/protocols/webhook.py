@@ -67,11 +67,15 @@ class Delivery:
 
 @frozen
 class Answer:
-    """What goes back to the sender; the body is plain text unless a header says otherwise."""
+    """What goes back to the sender; the body is plain text unless a header says otherwise.
+
+    :param reason: why a delivery is refused, in words for the host alone: the sender does not get them.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    reason: str = ""
 
 
 @frozen
@@ -94,8 +98,9 @@ class SignatureScheme(Protocol):
     def verify(self, delivery: Delivery, now: datetime) -> Verified:
         """Looks at headers, URL and raw body alone; parses nothing.
 
-        :raises SignatureInvalid: for whatever is missing, malformed, wrong, expired or from the future; any other
-            exception would be a fault of the scheme.
+        :raises SignatureInvalid: for whatever is missing, malformed, wrong, expired or from the future.
+        :raises SecretNotFound: when nobody can be proven now, since no secret can be looked up; any other exception
+            would be a fault of the scheme.
         """
 
     def handshake(self, delivery: Delivery) -> Answer | None:
@@ -166,7 +171,7 @@ class Receiver(Protocol):
         """Whether what was kept is applied before the sender is answered, where no other sync is running."""
 
     def admit(self, delivery: Delivery, now: datetime) -> Admitted | Answer:
-        """What to keep a delivery as, or the answer that ends it: a handshake's, a 400, a 401.
+        """What to keep a delivery as, or the answer that ends it: a handshake's, a 400, a 401, a 503.
 
         The body is within ``limits.max_body``. Nothing of it is parsed before its signature is good. ``now`` is the
         time of receipt. Never raises.

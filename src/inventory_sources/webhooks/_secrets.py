@@ -9,7 +9,7 @@ from typing import TypeVar
 from attrs import field, frozen
 
 from inventory_sources._standard_webhooks import LEAST_SECRET
-from inventory_sources.errors import ConfigurationError, SignatureInvalid
+from inventory_sources.errors import ConfigurationError, SecretNotFound, SignatureInvalid
 from inventory_sources.secrets import Secret
 
 __all__ = ["WebhookSecret", "active", "judge", "secrets_of", "text_key"]
@@ -92,7 +92,8 @@ def active(
 ) -> tuple[_Key, ...]:
     """The keys that count now.
 
-    :raises SignatureInvalid: when there is none, for their times or because none can be found and used.
+    :raises SignatureInvalid: when there is none at this time.
+    :raises SecretNotFound: when none of them can be found and used.
     """
     counting = [one for one in secrets if one.counts(now)]
     if not counting:
@@ -106,5 +107,5 @@ def active(
         except Exception as error:  # noqa: BLE001 - a resolver is the host's code, and its error's text may be secret
             fault = f"a secret could not be looked up ({type(error).__name__})"
     if not keys:
-        raise SignatureInvalid(f"no secret can be used: {fault}", guidance="Provide the secret under its reference.")
+        raise SecretNotFound(f"no secret can be used: {fault}")
     return tuple(keys)

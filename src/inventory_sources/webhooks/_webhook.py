@@ -16,6 +16,7 @@ from inventory_sources.errors import (
     ConfigurationError,
     DeliveryRefused,
     InventorySourcesError,
+    SecretNotFound,
     SignatureInvalid,
     SourceMissing,
 )
@@ -30,7 +31,8 @@ from inventory_sources.webhooks._numbers import Numbers
 __all__ = ["TargetedConnector", "Webhook"]
 
 _PLAIN_KEY = re.compile(r"[!-~]{1,200}")
-_UNAUTHORIZED = Answer(401)
+#: Seconds in which a missing secret may be provided.
+_MEND_IN = "60"
 _MOST_THIN = 10_000
 _MAX_RATIO = 100.0
 #: A decoded body may have this many times the bytes that an encoded one may have.
@@ -125,8 +127,10 @@ class Webhook:
             return handshake
         try:
             verified = self.signature.verify(delivery, now)
-        except SignatureInvalid:
-            return _UNAUTHORIZED
+        except SignatureInvalid as error:
+            return Answer(401, reason=error.message)
+        except SecretNotFound as error:  # the sender may be right, and is to come again
+            return Answer(503, (("retry-after", _MEND_IN),), reason=error.message)
         if (delivery.header("content-encoding") or "identity").lower() not in ("identity", *self.encodings):
             return _refusal(415, "this content encoding is not taken")
         try:
