@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from inventory_sources.testing.hostile import HostileServerSuite
     from inventory_sources.testing.mappers import MapperContract
     from inventory_sources.testing.notifiers import NotifierContract, sample_notification
+    from inventory_sources.testing.observers import ObserverContract
     from inventory_sources.testing.recordings import HttpRecording
     from inventory_sources.testing.remote_files import RemoteFilesContract
     from inventory_sources.testing.schedulers import SchedulerContract
@@ -29,6 +30,7 @@ __all__ = [
     "ManualClock",
     "MapperContract",
     "NotifierContract",
+    "ObserverContract",
     "RemoteFilesContract",
     "SchedulerContract",
     "ScriptedHttpServer",
@@ -45,6 +47,7 @@ _MODULES = {
     "ManualClock": "clock",
     "MapperContract": "mappers",
     "NotifierContract": "notifiers",
+    "ObserverContract": "observers",
     "RemoteFilesContract": "remote_files",
     "SchedulerContract": "schedulers",
     "ScriptedHttpServer": "servers",
