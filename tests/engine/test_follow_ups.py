@@ -263,7 +263,8 @@ def test_more_is_fetched_by_the_next_run_at_once(shop: Shop) -> None:
     folder = Folder()
     folder.more = True
     add(shop, folder)
-    tick(shop)
+    shop.clock.advance(QUARTER)
+    shop.engine.run_due(limit=1)
     folder.more = False
     folder.text = "sku,quantity\nA,6\n"
     (run,) = shop.engine.run_due()

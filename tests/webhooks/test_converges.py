@@ -181,7 +181,7 @@ class Convergence(RuleBasedStateMachine):
     @rule()
     def a_worker_does_one_run(self) -> None:
         """No more."""
-        self.engine.run_due()
+        self.engine.run_due(limit=1)
 
     @rule()
     def somebody_syncs_now(self) -> None:
