@@ -7,9 +7,14 @@ with a database `test` and a user without a password is looked for on the loopba
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
+from socket import socket
 from uuid import uuid4
 
 import pytest
@@ -35,7 +40,7 @@ def _answering(variable: str, usual: tuple[str, ...]) -> str | None:
     return next((url for url in ([given] if given else usual) if _answers(url)), None)
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str | sa.URL) -> bool:
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     try:
         with engine.connect():
@@ -72,3 +77,40 @@ def fresh_table(engine: sa.Engine, columns: str, options: str = "") -> Iterator[
     finally:
         with engine.begin() as connection:
             connection.exec_driver_sql(f"DROP TABLE {name}")
+
+
+@contextmanager
+def pooler_before(url: str, folder: Path) -> Iterator[str]:
+    """PgBouncer that gives each transaction the connection idle longest: its URL; skips where it is not installed."""
+    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        pytest.skip("no pgbouncer is installed")
+    server = sa.make_url(url)
+    with socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    password = f" password={server.password}" if server.password else ""
+    (folder / "pgbouncer.ini").write_text(
+        f"[databases]\n* = host={server.host} port={server.port or 5432} user={server.username}{password}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+        "pool_mode = transaction\nserver_round_robin = 1\n"
+    )
+    # It does not run as root, and reads its file first.
+    command = [program, *(["-u", "nobody"] if os.getuid() == 0 else []), str(folder / "pgbouncer.ini")]
+    log = folder / "pgbouncer.log"
+    with log.open("wb") as written, subprocess.Popen(command, stdout=written, stderr=subprocess.STDOUT) as process:
+        try:
+            pooled = server.set(host="127.0.0.1", port=port, password=None)
+            if not _answers_in_time(pooled, process):
+                raise AssertionError(f"pgbouncer does not answer: {log.read_text()[-500:]}")
+            yield pooled.render_as_string()
+        finally:
+            process.terminate()
+
+
+def _answers_in_time(url: sa.URL, process: subprocess.Popen[bytes], seconds: float = 20) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and process.poll() is None:
+        if _answers(url):
+            return True
+    return False

@@ -45,6 +45,8 @@ class Database:
                 f"the state cannot be kept in {engine.dialect.name}", guidance="Use SQLite, PostgreSQL or MariaDB."
             )
         self.dialect: Dialect = dialect
+        if self._owned:
+            dialect.lock_timeout_ms = int(lock_timeout.total_seconds() * 1000)
         self.tables = build_tables(prefix)
         self.chunks = Chunks(self.tables.chunks)
         self._clock = clock
@@ -225,6 +227,9 @@ class Database:
 def _make_engine(location: str, lock_timeout: timedelta) -> Engine:
     url = _parse(location)
     options: dict[str, Any] = {"pool_pre_ping": True, "isolation_level": Dialect.isolation}
+    if url.drivername == _DRIVERS["postgresql"]:
+        # A pooler gives each transaction another connection, on which a statement prepared before is not known.
+        options["connect_args"] = {"prepare_threshold": None}
     if url.get_backend_name() == "sqlite":
         options = {"isolation_level": Sqlite.isolation}
         if url.database in (None, "", ":memory:"):

@@ -46,6 +46,8 @@ class Dialect:
     repeat_codes: frozenset[object] = frozenset()
     #: Codes of errors that say that a lock was waited for too long.
     locked_codes: frozenset[object] = frozenset()
+    #: How long locks are waited for on connections of an engine that the store made itself; ``None``: as the host says.
+    lock_timeout_ms: int | None = None
 
     def prepare(self, cursor: Any, lock_timeout_ms: int) -> None:
         """Sets up each new connection of an engine that the store made itself."""
@@ -148,8 +150,10 @@ class Postgres(Dialect):
     repeat_codes = frozenset({"40001", "40P01"})
     locked_codes = frozenset({"55P03"})
 
-    def prepare(self, cursor: Any, lock_timeout_ms: int) -> None:
-        cursor.execute(f"SET lock_timeout = {lock_timeout_ms}")
+    def begin(self, connection: Connection) -> None:
+        # For this transaction alone: behind a pooler the next one may be on another connection, and this one others'.
+        if self.lock_timeout_ms is not None:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {self.lock_timeout_ms}")
 
     def upsert(self, table: Table, changed: Sequence[str]) -> Executable:
         insert = postgresql.insert(table)
