@@ -50,6 +50,28 @@ def test_the_records_are_found_where_they_were_declared(read, decoder, data):
 
 
 @pytest.mark.parametrize(
+    ("records", "data"),
+    [
+        ("", b'{\n  "sku": "A", "qty": 5, "more": [{"sku": "B"}]\n}\n'),
+        ("event.item", b'{"event": {"item": {"sku": "A", "qty": 5}}}'),
+    ],
+)
+def test_an_object_is_the_one_record_where_that_is_declared(read, records, data):
+    assert read(JsonDecoder(records, single=True), data, "sku", "qty").rows == ROWS[:1]
+    with pytest.raises(StructureInvalid, match=r"an object .*, not the list of records .*single=True"):
+        read(JsonDecoder(records), data, "sku", "qty")
+    found = JsonDecoder(records, single=True).inspect(data, complete=True)
+    assert (found.headings[:2], found.problems) == (("sku", "qty"), ())
+
+
+@pytest.mark.parametrize("data", [b"[]", b'[{"sku": "A", "qty": 5}]', b"null", b"5"])
+def test_what_is_no_object_is_not_the_one_record(read, data):
+    with pytest.raises(StructureInvalid, match="not the one record"):
+        read(JsonDecoder(single=True), data, "sku", "qty")
+    assert JsonDecoder(single=True).inspect(data, complete=True).problems
+
+
+@pytest.mark.parametrize(
     "spelling", ["1.10", "-0", "1e3", "1E+400", "12345678901234567890123", "0.1000000000000000000001", "9" * 5000]
 )
 def test_a_number_keeps_its_spelling(read, spelling):

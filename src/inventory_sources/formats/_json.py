@@ -32,6 +32,7 @@ _BATCH_RECORDS = 50_000
 _LINES_AT_ONCE = 1000
 _DEEPEST = 200
 _SHOWN_CHARS = 1000
+_WHERE = "Declare where the records are (records=), or that an object is the one record (single=True)."
 _CUT = "the document does not end where it should, and may still be growing"
 _NO_LINE_END = "the last record has no line end, and nothing else proves that this is the end of the file"
 
@@ -51,6 +52,7 @@ class JsonDecoder:
 
     :param records: where the list is: a dotted path (``data.items``) or a JSON Pointer (``/data/items``); empty for a
         document that is the list.
+    :param single: what stands at ``records`` is one object, and that is the one record: a pushed event, for example.
     :param count: where the document declares the number of records, if it does; written like ``records``.
     :param encoding: a Python codec; a byte order mark of it is tolerated.
     :param max_depth: of lists and objects within each other; more is refused.
@@ -62,6 +64,7 @@ class JsonDecoder:
     encoding: str = field(default="utf-8", validator=check_encoding)
     max_depth: int = field(default=64, validator=_check_depth_cap)
     max_bytes: int = 256 << 20
+    single: bool = field(default=False, kw_only=True)
 
     def decode(self, payload: Payload, context: DecodeContext) -> Iterator[RawBatch]:
         """Yields the records; see the protocol.
@@ -115,8 +118,11 @@ class JsonDecoder:
 
     def _records(self, document: object) -> list[dict[str, Any]]:
         found, where = follow(document, self.records), repr(self.records) if self.records else "the top"
-        if not isinstance(found, list):
-            raise StructureInvalid(f"at {where} is {described(found)}, not the list of records")
+        if self.single and type(found) is dict:
+            return [found]
+        if self.single or not isinstance(found, list):
+            wanted = "the one record" if self.single else "the list of records"
+            raise StructureInvalid(f"at {where} is {described(found)}, not {wanted}", guidance=_WHERE)
         for number, record in enumerate(found, 1) if set(map(type, found)) - {dict} else ():
             if type(record) is not dict:
                 raise StructureInvalid(f"record {number} of the list at {where} is {described(record)}, not an object")

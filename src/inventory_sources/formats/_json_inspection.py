@@ -35,6 +35,8 @@ def inspect_json(decoder: JsonDecoder, head: bytes, *, complete: bool) -> Inspec
         return _inspection(read, (), error.message)
     try:
         records, problem = follow(document, decoder.records), f"at {decoder.records!r} there is no list of objects"
+        if decoder.single:
+            records, problem = [records], f"at {decoder.records!r} there is no object"
     except StructureInvalid as error:
         records, problem = None, error.message
     if _is_records(records):
