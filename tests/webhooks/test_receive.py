@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from inventory_sources import MemorySink, MemoryStateStore, Secret
 from inventory_sources.errors import ConfigurationError, Recovery, StoreError, StoreUnavailable
+from inventory_sources.protocols.endpoints import Endpoint
 from inventory_sources.protocols.webhook import Delivery, ReceiveLimits
 from inventory_sources.secrets import EnvironmentSecrets, SecretResolvers
 from inventory_sources.stores.sql import SqlStateStore
@@ -281,7 +282,11 @@ def test_endpoints_are_issued_resolved_and_retired() -> None:
     webhooks = shop.engine.webhooks
     first = webhooks.issue_endpoint("wms", actor="ann")
     assert (len(first), webhooks.source_of(first), webhooks.source_of(first[:-1])) == (43, "wms", None)
+    with pytest.raises(ConfigurationError, match="at least 0"):
+        webhooks.issue_endpoint("wms", retire_others_in=timedelta(seconds=-5))
     second = webhooks.issue_endpoint("wms", retire_others_in=timedelta(hours=2))
+    start = shop.clock.now()
+    assert webhooks.endpoints("wms") == [Endpoint(start, start + timedelta(hours=2)), Endpoint(start)]
     shop.passes(hours=1)
     assert (webhooks.source_of(first), webhooks.source_of(second)) == ("wms", "wms")
     shop.passes(hours=1)

@@ -15,6 +15,7 @@ from inventory_sources.engine._proposal import Background, propose
 from inventory_sources.engine._receiving import Receiving, Refusal, entry_of
 from inventory_sources.errors import ConfigurationError, InventorySourcesError
 from inventory_sources.plan import SyncPlan
+from inventory_sources.protocols.endpoints import Endpoint
 from inventory_sources.protocols.inbox import InboxEntry, InboxSettlement, InboxStatus
 from inventory_sources.protocols.store import AuditEntry, StateStore
 from inventory_sources.protocols.webhook import Admitted, Answer, Delivery
@@ -70,14 +71,20 @@ class Webhooks:
         Tokens issued before stop working after ``retire_others_in``, so that the sender can be told of the new one.
 
         :raises SourceNotFound: when there is none of this name.
-        :raises ConfigurationError: when the source takes no deliveries.
+        :raises ConfigurationError: when the source takes no deliveries, or the others would have stopped in the past.
         """
+        if retire_others_in < timedelta(0):
+            raise ConfigurationError("retire_others_in is at least 0", guidance="0 stops the other tokens at once.")
         if self._receiving.receiver(name) is None:
             raise ConfigurationError(f"source {name!r} takes no deliveries", guidance="Make its connector a Webhook.")
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         audit = AuditEntry(name, "issue_endpoint", actor, self._store.now())
         self._store.add_endpoint(name, _hashed(token), audit, retire_others_in)
         return token
+
+    def endpoints(self, name: str) -> Sequence[Endpoint]:
+        """When each token that works was issued, and when it stops if it does; oldest first."""
+        return self._store.endpoints(name)
 
     def source_of(self, token: str) -> str | None:
         """The source that a token is of; ``None`` for one that is unknown or retired."""
@@ -94,7 +101,7 @@ class Webhooks:
         return self._receiving.refusals(name)
 
     def retry(self, name: str, ids: Iterable[str], *, actor: str = "host") -> int:
-        """Has parked deliveries read again; gives how many there were."""
+        """Has deliveries that are parked, or wait for another attempt, read at once; gives how many there were."""
         return self._decide(name, ids, InboxStatus.WAITING, "retry_deliveries", actor)
 
     def dismiss(self, name: str, ids: Iterable[str], *, actor: str = "host") -> int:
