@@ -12,7 +12,7 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["tests", "lint", "docs"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-EXTRAS = ".[celery,django,mysql,postgres,zstd]"
+EXTRAS = ".[celery,django,mysql,otel,postgres,zstd]"
 
 
 def install(session: nox.Session, *groups: str) -> None:
