@@ -3,35 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from attrs import evolve, frozen
+from attrs import Factory, define, evolve, frozen
 
 from inventory_sources.engine._intake import Intake
+from inventory_sources.engine._runs import Claimed
 from inventory_sources.errors import InventorySourcesError, Phase
 from inventory_sources.plan import Outcome, SyncPlan
+from inventory_sources.protocols.connector import FetchOutcome
 from inventory_sources.protocols.inbox import InboxEntry, InboxSettlement, InboxStatus
 from inventory_sources.protocols.store import StateStore
 from inventory_sources.retry import RetryPolicy
-from inventory_sources.run import Failure
-from inventory_sources.status import Aside
+from inventory_sources.run import Failure, Trigger
+from inventory_sources.status import Aside, Cancel, Event, Rest, Succeed
 
-__all__ = ["OneSourceInbox", "Settler", "Settling", "refused_deliveries"]
+__all__ = ["OneSourceInbox", "Settler", "Settling", "looked_at_again", "refused_deliveries"]
 
 _NAMED = 3
+#: Bodies that one run holds in memory; a longer one comes alone.
+_RUN_BYTES = 64 * 1024 * 1024
+_MOST_ASIDE = 1000
+#: After a person cancelled a run, where the source is never retried.
+_REST = timedelta(minutes=5)
 _REFUSED = "the sink refused some of its items"
 
 
-@frozen
+@define
 class OneSourceInbox:
-    """The inbox of one source in a store."""
+    """The inbox of one source in a store, for one run.
+
+    :param attempts: how often each delivery that was looked at had been read in vain before.
+    :param left: whether there was more than fits into memory together, which is left to another run.
+    """
 
     store: StateStore
     source: str
+    attempts: dict[str, int] = Factory(dict)
+    left: bool = False
 
     def waiting(self, limit: int = 500) -> Sequence[InboxEntry]:
-        """Deliveries that wait and whose time has come, in the order received."""
-        return self.store.waiting(self.source, limit)
+        """Deliveries that wait and whose time has come, in the order received; a run's worth of bytes at most."""
+        found = self.store.waiting(self.source, limit, _RUN_BYTES)
+        if limit > 1 and len(found) == 1 and len(found[0].body) > _RUN_BYTES:  # whether more waits is not told yet
+            found = self.store.waiting(self.source, 2, len(found[0].body))
+        if len(found) > 1 and sum(len(entry.body) for entry in found) > _RUN_BYTES:
+            found, self.left = found[:-1], True
+        self.attempts.update((entry.id, entry.attempts) for entry in found)
+        return found
+
+    def set_aside(self) -> Sequence[InboxEntry]:
+        """Those that were read in vain before, as many as are told; a parked one among them if there is any."""
+        found = self.store.set_aside(self.source, _MOST_ASIDE)
+        if len(found) < _MOST_ASIDE or any(entry.status is InboxStatus.PARKED for entry in found):
+            return found
+        return [*found, *self.store.deliveries(self.source, 1, status=InboxStatus.PARKED)]
 
     def sequences(self, sequence_of: str, after: int, limit: int = 1) -> Sequence[tuple[int, datetime]]:
         """Sequence numbers above ``after`` with the times of their receipt, lowest first."""
@@ -57,12 +83,14 @@ class Settler:
 
     :param before: those that were set aside or parked when the run began.
     :param retry: the ladder of a delivery, as of a sync that fails.
+    :param attempts: how often those that this run looked at were read in vain before.
     """
 
     run_id: str
     before: Sequence[InboxEntry]
     retry: RetryPolicy
     now: datetime
+    attempts: Mapping[str, int] = Factory(dict)
 
     def settle(
         self,
@@ -77,7 +105,7 @@ class Settler:
             ladder says, and are then done: one item that is never taken must not keep a delivery for ever.
         """
         unreadable = unreadable or {}
-        attempts = {entry.id: entry.attempts for entry in self.before}
+        attempts = {**{entry.id: entry.attempts for entry in self.before}, **self.attempts}
         failed = [self._again(each, error.message, attempts) for each, error in unreadable.items()]
         again = [self._again(each, _REFUSED, attempts) for each in done if each in refused]
         applied = [self._applied(each) for each in done if each not in refused]
@@ -96,6 +124,25 @@ class Settler:
 
     def _applied(self, delivery: str) -> InboxSettlement:
         return InboxSettlement(delivery, InboxStatus.APPLIED, run_id=self.run_id)
+
+
+def looked_at_again(
+    event: Event, outcome: FetchOutcome, inbox: OneSourceInbox, claimed: Claimed, retry: RetryPolicy
+) -> timedelta | None:
+    """How soon a source is looked at again for deliveries that its run left and that no failure keeps.
+
+    A run that failed at the deliveries leaves them to its retry, or it would be run again at once. One that a person
+    cancelled is given a rest, in which the source can be paused, too.
+    """
+    pushed = outcome.pushed
+    wait = pushed.wait or inbox.left
+    if isinstance(event, (Succeed, Rest)):
+        return timedelta(0) if wait else None
+    tried = pushed.drained or pushed.covered or claimed.run.trigger is Trigger.WEBHOOK
+    if (wait or claimed.stored.pushed_at is not None) and not tried:
+        return timedelta(0)
+    cancelled = isinstance(event, Cancel) and (inbox.attempts or claimed.stored.pushed_at is not None)
+    return (retry.delay(1) or _REST) if cancelled else None
 
 
 def refused_deliveries(intake: Intake, applied: SyncPlan) -> frozenset[str]:

@@ -14,7 +14,7 @@ from attrs import Factory, define, evolve, field
 
 from inventory_sources.batch import RejectionKind
 from inventory_sources.engine._applying import Applied, apply_plan
-from inventory_sources.engine._deliveries import OneSourceInbox, Settler, refused_deliveries
+from inventory_sources.engine._deliveries import OneSourceInbox, Settler, looked_at_again, refused_deliveries
 from inventory_sources.engine._fetching import Fetch, FetchRequest, fetch, fetch_context, foreign_errors
 from inventory_sources.engine._held import held_deliveries, pack_intake, unpack_intake
 from inventory_sources.engine._intake import Intake, read
@@ -78,6 +78,9 @@ class Sync:
     _unfinished: int = field(default=0, init=False)
     _set_aside: Sequence[InboxEntry] = field(default=(), init=False)
     _held_is_pulled: bool = field(default=True, init=False)
+    _inbox: OneSourceInbox = field(
+        default=Factory(lambda self: OneSourceInbox(self.store, self.source.name), takes_self=True), init=False
+    )
 
     def run(self) -> SyncRun:
         """Runs it and records how it ended; then does what the connector left to be done after that.
@@ -115,7 +118,7 @@ class Sync:
     def _go(self) -> SyncRun:
         state = self.claimed.state
         held = self.store.held(self.source.name) if state.held_digest else None
-        self._set_aside = self.store.set_aside(self.source.name) if self._receives else ()
+        self._set_aside = self._inbox.set_aside() if self._receives else ()
         if held is not None and state.approved_digest:
             self.lease.check()
             return self._settle_held(held)
@@ -156,7 +159,7 @@ class Sync:
             cancelled=self.lease.cancelled,
             outcome=self._outcome,
             trigger=self.claimed.run.trigger,
-            inbox=OneSourceInbox(self.store, self.source.name) if self._receives else None,
+            inbox=self._inbox if self._receives else None,
         )
 
     @property
@@ -195,7 +198,7 @@ class Sync:
         return self._finish(ending)
 
     def _settler(self, now: datetime) -> Settler:
-        return Settler(self.claimed.run.id, self._set_aside, self.source.retry, now)
+        return Settler(self.claimed.run.id, self._set_aside, self.source.retry, now, self._inbox.attempts)
 
     @property
     def _beside(self) -> bool:
@@ -225,7 +228,7 @@ class Sync:
         """Applies what was looked at; deliveries that came meanwhile have a run of their own."""
         intake = unpack_intake(held.batch)
         if self._receives:
-            waiting = self.store.waiting(self.source.name, len(intake.settles) + 1)
+            waiting = self._inbox.waiting(len(intake.settles) + 1)
             self._outcome.pushed.wait = not {entry.id for entry in waiting} <= {*intake.settles}
         return self._settle(intake, held)
 
@@ -437,18 +440,14 @@ class Sync:
         """The same, with the source looked at again for deliveries that this run left and that no failure keeps."""
         if not self._receives:
             return end
-        pushed, ended_well = self._outcome.pushed, isinstance(end.event, (Succeed, Rest))
-        # A run that failed at the deliveries leaves them to its retry, or it would be run again at once.
-        tried = pushed.drained or pushed.covered or self.claimed.run.trigger is Trigger.WEBHOOK
-        asked = pushed.wait or self.claimed.stored.pushed_at is not None
-        left = pushed.wait if ended_well else asked and not tried
+        again = looked_at_again(end.event, self._outcome, self._inbox, self.claimed, self.source.retry)
 
         def extras(state: SourceState) -> StateChange:
             change = end.extras(state)
             settled = {each.id: each.next_attempt_at for each in change.settled}
             later = {each.id: each.next_attempt_at for each in self._set_aside} | settled
             moments = [moment for moment in later.values() if moment and moment > now]
-            change.pushed_at = min([now] if left else moments, default=None)
+            change.pushed_at = min(moments if again is None else [*moments, now + again], default=None)
             return change
 
         return evolve(end, extras=extras)

@@ -87,8 +87,11 @@ class Inbox(Protocol):
         :raises StoreUnavailable: when nothing was kept for a reason that may pass.
         """
 
-    def waiting(self, source: str, limit: int = 500) -> Sequence[InboxEntry]:
-        """Deliveries that wait and whose time has come, in the order received."""
+    def waiting(self, source: str, limit: int = 500, max_bytes: int | None = None) -> Sequence[InboxEntry]:
+        """Deliveries that wait and whose time has come, in the order received.
+
+        :param max_bytes: ends with the one whose body takes all of them together beyond this.
+        """
 
     def sequences(self, source: str, sequence_of: str, after: int, limit: int = 1) -> Sequence[tuple[int, datetime]]:
         """Sequence numbers above ``after`` with the times of their receipt, lowest first, of whatever status."""

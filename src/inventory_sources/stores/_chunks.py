@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Delete,
     Insert,
+    ScalarSelect,
     Select,
     Table,
     and_,
@@ -58,6 +59,12 @@ class Chunks:
         found = connection.execute(query, {"of": source, "what": kind.value})
         parts = groupby(found, key=lambda row: int(row.number))
         return {number: b"".join(row.data for row in rows) for number, rows in parts}
+
+    def size(self, source: ColumnElement[str], number: ColumnElement[int]) -> ScalarSelect[int]:
+        """The length in bytes of a delivery's body, as part of a query."""
+        columns = self.table.c
+        of_it = (columns.source == source, columns.kind == ChunkKind.DELIVERY.value, columns.number == number)
+        return select(func.coalesce(func.sum(func.length(columns.data)), 0)).where(*of_it).scalar_subquery()
 
     def drop(self, connection: Connection, source: str, kind: ChunkKind, numbers: Sequence[int] | None = None) -> None:
         """Deletes everything of a kind, or what is under ``numbers``."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, or_, select
 
 from inventory_sources.errors import RecordInvalid, SourceNotFound
 from inventory_sources.protocols.inbox import InboxEntry, InboxSettlement, InboxStatus
@@ -15,6 +15,7 @@ from inventory_sources.stores._changes import ChangeWriter
 from inventory_sources.stores._chunks import ChunkKind
 from inventory_sources.stores._codec import load
 from inventory_sources.stores._database import Database
+from inventory_sources.stores._transaction import fitting
 
 __all__ = ["SqlDeliveries"]
 
@@ -25,15 +26,16 @@ class SqlDeliveries:
     _database: Database
     _writer: ChangeWriter
 
-    def waiting(self, source: str, limit: int = 500) -> Sequence[InboxEntry]:
+    def waiting(self, source: str, limit: int = 500, max_bytes: int | None = None) -> Sequence[InboxEntry]:
         """Deliveries that wait and whose time has come, in the order received."""
         table = self._database.tables.inbox
 
         def read(connection: Connection) -> Sequence[InboxEntry]:
             now = self._database.now(connection)
             come = or_(table.c.next_attempt_at.is_(None), table.c.next_attempt_at <= now)
-            query = self._of(source, InboxStatus.WAITING).where(come)
-            rows = connection.execute(query.order_by(table.c.received_at, table.c.number).limit(limit)).all()
+            query = self._of(source, InboxStatus.WAITING).where(come).order_by(table.c.received_at, table.c.number)
+            most = limit if max_bytes is None else self._fitting(connection, query.limit(limit), max_bytes)
+            rows = connection.execute(query.limit(most)).all()
             return self._entries(connection, source, rows)
 
         return self._database.read(read)
@@ -88,7 +90,7 @@ class SqlDeliveries:
         pushes = self._database.pushes
 
         def work(connection: Connection) -> int:
-            if not pushes.hold(connection, [source], shared=False):
+            if not pushes.hold(connection, [source], shared=False)[0]:
                 raise SourceNotFound(f"no source {source[:80]!r} is in the state store")
             now = self._database.now(connection)
             settled = self._writer.settle(connection, source, settlements, now)
@@ -99,6 +101,12 @@ class SqlDeliveries:
             return settled
 
         return self._database.write(work)
+
+    def _fitting(self, connection: Connection, query: Select[Any], max_bytes: int) -> int:
+        """How many to read, told before a body of them is."""
+        table = self._database.tables.inbox
+        size = func.coalesce(func.length(table.c.body), self._database.chunks.size(table.c.source, table.c.number))
+        return fitting(connection.execute(query.with_only_columns(size)).scalars(), max_bytes)
 
     def _of(self, source: str, status: InboxStatus) -> Select[Any]:
         table = self._database.tables.inbox

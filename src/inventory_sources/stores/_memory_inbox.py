@@ -11,7 +11,7 @@ from inventory_sources.errors import Recovery, StoreError
 from inventory_sources.protocols.inbox import InboxEntry, InboxSettlement, InboxStatus, Receipt
 from inventory_sources.protocols.store import AuditEntry
 from inventory_sources.stores._kept import KeptInbox, KeptSources
-from inventory_sources.stores._transaction import check_entries, earliest
+from inventory_sources.stores._transaction import check_entries, earliest, fitting
 
 __all__ = ["MemoryInbox"]
 
@@ -34,12 +34,13 @@ class MemoryInbox(KeptSources):
                 self._wake(name, source, source.state, earliest(source.pushed_at, moment))
             return receipts
 
-    def waiting(self, source: str, limit: int = 500) -> Sequence[InboxEntry]:
+    def waiting(self, source: str, limit: int = 500, max_bytes: int | None = None) -> Sequence[InboxEntry]:
         """Deliveries that wait and whose time has come, in the order received."""
         with self._lock:
             now = self.now()
             waiting = (entry for entry in self._inbox(source).in_order() if entry.status is InboxStatus.WAITING)
-            return [entry for entry in waiting if (entry.next_attempt_at or now) <= now][:limit]
+            come = [entry for entry in waiting if (entry.next_attempt_at or now) <= now][:limit]
+            return come[: fitting((len(entry.body) for entry in come), max_bytes)]
 
     def sequences(self, source: str, sequence_of: str, after: int, limit: int = 1) -> Sequence[tuple[int, datetime]]:
         """Sequence numbers above ``after`` with the times of their receipt, lowest first."""

@@ -22,6 +22,7 @@ __all__ = [
     "cutoffs",
     "earliest",
     "fits",
+    "fitting",
     "in_order_of_place",
     "keepable",
     "time_of",
@@ -77,6 +78,16 @@ def check_entries(entries: Sequence[InboxEntry]) -> None:
             check_name(entry.sequence_of, "what the delivery is numbered within,")
         if entry.sequence is not None and not -_NUMBERS <= entry.sequence < _NUMBERS:
             raise ConfigurationError(f"the number of the delivery {entry.id!r} has more than 64 bits")
+
+
+def fitting(sizes: Iterable[int], max_bytes: int | None) -> int:
+    """How many of these to take, up to the one that goes beyond ``max_bytes`` together with those before it."""
+    count = total = 0
+    for size in sizes:
+        count, total = count + 1, total + size
+        if max_bytes is not None and total > max_bytes:
+            break
+    return count
 
 
 def earliest(*moments: datetime | None) -> datetime | None:

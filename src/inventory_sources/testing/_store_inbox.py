@@ -104,6 +104,11 @@ class PuttingSuite(StoreSuite):
         bodies = [b"small", b"\x00'\\" * (3 * 1024 * 1024), b""]
         store.put([delivery(str(number), clock.now(), body=body) for number, body in enumerate(bodies)])
         assert [entry.body for entry in store.waiting("erp")] == bodies
+        total = 0
+        for count, body in enumerate(bodies, 1):
+            assert len(store.waiting("erp", 500, total)) == min(count, len(bodies))
+            total += len(body)
+        assert len(store.waiting("erp", 500, total)) == len(bodies)
 
     def test_threads_that_put_the_same_keep_it_once(self) -> None:
         """Groups that overlap, in all orders; each is acknowledged, whoever kept it."""
