@@ -1,5 +1,5 @@
-"""``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [import] [formats] [sftp] [rest]
-[inbox] [webhooks]``.
+"""``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [claims] [import] [formats]
+[sftp] [rest] [inbox] [webhooks]``.
 
 All are run by default. ``--with-dlt`` has the last one compare with dlt, too, which it installs for that time.
 
@@ -14,7 +14,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests import servers
-from tests.benchmarks import due, formats, importing, inbox, million, postgres, races, rest, sftp, small, webhooks
+from tests.benchmarks import (
+    claims,
+    due,
+    formats,
+    importing,
+    inbox,
+    million,
+    postgres,
+    races,
+    rest,
+    sftp,
+    small,
+    webhooks,
+)
 
 Row = tuple[str, str, str, str]
 _WIDE = 200
@@ -128,6 +141,7 @@ PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "races": half_files,
     "small": small_source,
     "due": run_due,
+    "claims": claims.table,
     "memory": memory,
     "sqlite": sqlite,
     "postgres": on_postgres,
