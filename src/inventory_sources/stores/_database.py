@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, create_engine, event, make_url, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
@@ -19,10 +19,14 @@ from inventory_sources.protocols.clock import Clock
 from inventory_sources.stores._chunks import Chunks
 from inventory_sources.stores._codec import from_micros
 from inventory_sources.stores._dialect import Dialect, Sqlite, dialect_of
+from inventory_sources.stores._prepared import Prepared
 from inventory_sources.stores._pushes import Pushes
 from inventory_sources.stores._schema import prepare_schema, schema_is_current
 from inventory_sources.stores._tables import build_tables
 from inventory_sources.stores._transaction import time_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql import ClauseElement
 
 __all__ = ["Database"]
 
@@ -50,7 +54,7 @@ class Database:
         self.tables = build_tables(prefix)
         self.chunks = Chunks(self.tables.chunks)
         self._clock = clock
-        self.pushes = Pushes(self.tables.pushes, self.clock)
+        self.pushes = Pushes(self.tables.pushes, self.clock, self.prepared)
         self._lock_timeout = lock_timeout
         self._base = engine
         self._engine = engine if self._owned else engine.execution_options(isolation_level=dialect.isolation)
@@ -83,6 +87,10 @@ class Database:
         self.prepare()
         with self._alone(), self._connect() as connection, self.translated():
             return query(connection)
+
+    def prepared(self, statement: ClauseElement, columns: Sequence[str] | None = None) -> Prepared:
+        """A statement that is run often, for a database that has been connected to; see :meth:`Prepared.of`."""
+        return Prepared.of(statement, self._base.dialect, columns, direct=self._owned)
 
     @property
     def clock(self) -> ColumnElement[Any] | None:

@@ -14,8 +14,6 @@ from sqlalchemy import (
     Engine,
     Insert,
     Table,
-    cast,
-    extract,
     func,
     literal_column,
     select,
@@ -146,7 +144,7 @@ class Sqlite(Dialect):
 
 
 class Postgres(Dialect):
-    clock = cast(extract("epoch", func.statement_timestamp()) * 1_000_000, BigInteger)
+    clock = literal_column("CAST(EXTRACT(epoch FROM statement_timestamp()) * 1000000 AS BIGINT)", BigInteger)
     repeat_codes = frozenset({"40001", "40P01"})
     locked_codes = frozenset({"55P03"})
 

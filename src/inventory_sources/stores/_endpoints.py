@@ -31,7 +31,7 @@ class SqlEndpoints:
         table = self._database.tables.endpoints
 
         def work(connection: Connection) -> None:
-            if not self._database.pushes.hold(connection, [source], shared=False):
+            if not self._database.pushes.hold(connection, [source], shared=False)[0]:
                 raise SourceNotFound(f"no source {source[:80]!r} is in the state store")
             now = self._database.now(connection)
             connection.execute(delete(table).where(table.c.source == source, table.c.expires_at <= now))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import evolve, frozen
 from sqlalchemy import Connection, select
@@ -13,17 +13,20 @@ from sqlalchemy import Connection, select
 from inventory_sources.errors import Recovery, StoreError, StoreUnavailable
 from inventory_sources.protocols.inbox import InboxEntry, Receipt
 from inventory_sources.stores._chunks import ChunkKind
-from inventory_sources.stores._codec import from_micros, to_text
+from inventory_sources.stores._codec import to_text
 from inventory_sources.stores._database import Database
+from inventory_sources.stores._prepared import Prepared
 from inventory_sources.stores._transaction import check_entries
-
-if TYPE_CHECKING:
-    from sqlalchemy.sql import Executable
 
 __all__ = ["SqlInbox"]
 
 _BATCH = 500
 _TURNS = 8
+#: What a new delivery's row is given.
+_COLUMNS = (
+    "id source dedup_key digest received_at sequence sequence_of status attempts next_attempt_at run_id reason headers "
+    "body"
+).split()
 #: Bodies up to this stay in their row; larger ones are cut into chunks, to fit every server's packet limit.
 _INLINE = 1024 * 1024
 
@@ -96,12 +99,8 @@ class SqlInbox:
         self, connection: Connection, names: set[str], *, shared: bool
     ) -> tuple[dict[str, datetime | None], datetime]:
         """When each source is looked at next, and the time; both in one statement, which every delivery waits for."""
-        database = self._database
-        rows = database.pushes.hold(connection, names, shared=shared)
-        first: Any = next(iter(rows.values()), None)
-        timed = database.clock is not None and first is not None
-        now = from_micros(int(first.clock)) if timed else database.now(connection)
-        return {name: row.pushed_at for name, row in rows.items()}, now
+        held, now = self._database.pushes.hold(connection, names, shared=shared)
+        return held, now or self._database.now(connection)
 
     def _known(self, connection: Connection, entries: Sequence[InboxEntry]) -> dict[_Key, str]:
         """The digests of what is there already under the keys; those of another source's key may be among them."""
@@ -118,16 +117,15 @@ class SqlInbox:
         return digests
 
     @cached_property
-    def _insert_missing(self) -> Executable:
-        statement: Executable = self._database.dialect.insert_missing(self._database.tables.inbox)
-        return statement.execution_options(preserve_rowcount=True)
+    def _insert_missing(self) -> Prepared:
+        insert = self._database.dialect.insert_missing(self._database.tables.inbox)
+        return self._database.prepared(insert, _COLUMNS)
 
     def _insert(self, connection: Connection, entries: Sequence[InboxEntry]) -> bool:
         """Whether all of them were new."""
         if not entries:
             return True
-        result = connection.execute(self._insert_missing, [_row(entry) for entry in entries])
-        if result.rowcount != len(entries):
+        if self._insert_missing.count(connection, [_row(entry) for entry in entries]) != len(entries):
             return False
         if large := [entry for entry in entries if len(entry.body) > _INLINE]:
             self._save_bodies(connection, large)
