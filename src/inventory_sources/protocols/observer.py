@@ -44,8 +44,8 @@ class Stage(Enum):
 class DeliveryVerdict(Enum):
     """What became of a request to a source's endpoint.
 
-    ``ANSWERED`` is a handshake, ``REFUSED`` a sender that is not proven, ``UNKNOWN`` a source that there is not or that
-    takes no deliveries, ``UNAVAILABLE`` a delivery that could not be kept.
+    ``ANSWERED`` is a handshake, ``REFUSED`` a sender that is not proven or a request that is no delivery, ``UNKNOWN`` a
+    source that there is not or that takes no deliveries, ``UNAVAILABLE`` a delivery that could not be kept.
     """
 
     KEPT = "kept"
