@@ -40,6 +40,7 @@ class OneSourceInbox:
     store: StateStore
     source: str
     attempts: dict[str, int] = Factory(dict)
+    received: dict[str, datetime] = Factory(dict)
     left: bool = False
 
     def waiting(self, limit: int = 500) -> Sequence[InboxEntry]:
@@ -50,7 +51,14 @@ class OneSourceInbox:
         if len(found) > 1 and sum(len(entry.body) for entry in found) > _RUN_BYTES:
             found, self.left = found[:-1], True
         self.attempts.update((entry.id, entry.attempts) for entry in found)
+        self.received.update((entry.id, entry.received_at) for entry in found)
         return found
+
+    def yielding(self, deliveries: Sequence[str]) -> tuple[int, ...]:
+        """Which of these are read again although others, received after them, have been applied by now."""
+        again = [at for at, each in enumerate(deliveries) if self.attempts.get(each)]
+        last = self.store.deliveries(self.source, 1, status=InboxStatus.APPLIED) if again else ()
+        return tuple(at for at in again if last and self.received[deliveries[at]] < last[0].received_at)
 
     def set_aside(self) -> Sequence[InboxEntry]:
         """Those that were read in vain before, as many as are told; a parked one among them if there is any."""

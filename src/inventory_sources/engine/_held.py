@@ -56,6 +56,7 @@ def unpack_intake(data: bytes) -> Intake:
         deliveries=tuple(head["deliveries"]),
         covered=tuple(head["covered"]),
         partial=head["partial"],
+        yielding=tuple(head.get("yielding", ())),
     )
 
 
@@ -92,6 +93,7 @@ def _head(intake: Intake) -> dict[str, object]:
         "deliveries": intake.deliveries,
         "covered": intake.covered,
         "partial": intake.partial,
+        "yielding": intake.yielding,
     }
 
 

@@ -75,6 +75,7 @@ class Intake:
     :param digest: as :attr:`Fetch.digest`.
     :param deliveries: those that the batch carries, by id, one a part.
     :param covered: those that it stands for although it does not carry them.
+    :param yielding: parts that are read again, after deliveries that were received later.
     :param aside: deliveries that could not be read, with why.
     :param partial: whether it is a partial feed although the source's may be a snapshot: what was pushed.
     """
@@ -92,6 +93,7 @@ class Intake:
     covered: tuple[str, ...] = ()
     aside: Mapping[str, InventorySourcesError] = Factory(dict)
     partial: bool = False
+    yielding: tuple[int, ...] = ()
 
     @property
     def settles(self) -> tuple[str, ...]:

@@ -73,6 +73,7 @@ class PlanSettings:
     :param known_unmapped: identifiers that were unmapped in the last applied feed too.
     :param cells: gives a row as it was read, by part and number, where it is at hand.
     :param columns: the headings of a level's values, to name them in warnings.
+    :param yielding: inputs that an equally old observation of their channel overtakes: it was received after them.
     :param approved: what a person approved: the holds of just that plan become warnings.
     :param keep_rejections: how many rejections of each kind to keep in full.
     :param guarding: what the guards are asked in.
@@ -85,6 +86,7 @@ class PlanSettings:
     fallback_as_of: datetime
     input_as_of: tuple[datetime | None, ...] = ()
     channel: Channel = Channel.POLL
+    yielding: Collection[int] = ()
     places: int = DECIMAL_PLACES
     inserts: bool = False
     known: Callable[[Sequence[str]], Collection[str]] | None = None
@@ -287,6 +289,8 @@ def _judged(items: pl.DataFrame, settings: PlanSettings) -> list[pl.Series]:
     newer = (seen_as_of > as_of) | (items["level_as_of"] > as_of)
     at_once, same = seen_as_of == as_of, items["quantity"] == items["seen_quantity"]
     conflict = at_once & ~same & (items["seen_channel"] != settings.channel.value)
+    if settings.yielding:
+        newer |= at_once & ~same & items["part"].is_in(list(settings.yielding))
     # The level may have moved since, by a sale: the same observation again must not put it back.
     again = at_once & same & old.is_not_null() if old.null_count() else at_once & same
     stale, unchanged, changed = (

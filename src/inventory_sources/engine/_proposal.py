@@ -117,6 +117,7 @@ def propose(
         places=traits.places,
         inserts=traits.inserts,
         channel=Channel.WEBHOOK if intake.deliveries else Channel.POLL,
+        yielding=intake.yielding,
         known=_known(source.catalog),
         baseline_rows=background.state.baseline_rows,
         baseline_matched=background.state.baseline_matched,

@@ -144,7 +144,7 @@ class Sync:
         with self._stage(Stage.READ) as tell:
             intake = read(fetched)
             tell(rows=intake.rows)
-        return intake
+        return evolve(intake, yielding=self._inbox.yielding(intake.deliveries))
 
     def _request(self) -> FetchRequest:
         state = self.claimed.state
