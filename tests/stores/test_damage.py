@@ -141,3 +141,19 @@ def test_a_connection_lost_in_the_middle_changes_nothing(make_store):
     with pytest.raises(StoreUnavailable):
         store.transact("erp", decide)
     assert store.get("erp").state.epoch == 0
+
+
+@pytest.mark.parametrize("use", ["read", "write"])
+@pytest.mark.skipif(postgres_url() is None, reason="no PostgreSQL server answers")
+def test_connections_that_the_server_ended_while_they_lay_idle_are_replaced(make_store, use):
+    store = make_store(postgres_url())
+    store.add(StoredSource("erp", {}, SourceState()), AuditEntry("erp", "add_source", "alice", store.now()))
+    engine = store._database._engine
+    with engine.connect() as one, engine.connect() as another:
+        pids = [each.exec_driver_sql("SELECT pg_backend_pid()").scalar_one() for each in (one, another)]
+    with sa.create_engine(postgres_url(), poolclass=sa.NullPool).connect() as other:
+        for pid in pids:
+            assert other.execute(sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid}).scalar_one()
+    if use == "write":
+        store.transact("erp", lambda tx: tx.write(StateChange(evolve(tx.source.state, epoch=1))))
+    assert store.get("erp").state.epoch == (1 if use == "write" else 0)

@@ -86,7 +86,7 @@ class Database:
         """Runs a query without keeping anything locked."""
         self.prepare()
         with self._alone(), self._connect() as connection, self.translated():
-            return query(connection)
+            return self._unless_hung_up(connection, lambda: query(connection))
 
     def prepared(self, statement: ClauseElement, columns: Sequence[str] | None = None) -> Prepared:
         """A statement that is run often, for a database that has been connected to; see :meth:`Prepared.of`."""
@@ -137,7 +137,7 @@ class Database:
         self.prepare()
         with self._alone(), self._connect() as connection:
             with self.translated():
-                self.dialect.begin(connection)
+                self._unless_hung_up(connection, lambda: self.dialect.begin(connection))
             try:
                 result = work(connection)
             except BaseException:
@@ -145,6 +145,16 @@ class Database:
                 raise
             self._commit(connection)
             return result
+
+    def _unless_hung_up(self, connection: Connection, first: Callable[[], T]) -> T:
+        """Does what writes nothing; does it on a new connection where the server has hung up on one that lay idle."""
+        try:
+            return first()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        connection.rollback()
+        return first()
 
     def _undo(self, connection: Connection) -> None:
         with suppress(SQLAlchemyError):  # a connection that is gone has taken the transaction with it
@@ -235,6 +245,9 @@ class Database:
 def _make_engine(location: str, lock_timeout: timedelta) -> Engine:
     url = _parse(location)
     options: dict[str, Any] = {"pool_pre_ping": True, "isolation_level": Dialect.isolation}
+    if url.get_backend_name() == "postgresql":
+        # Its transactions begin with a statement, which tells as well whether the connection is alive.
+        options["pool_pre_ping"] = False
     if url.drivername == _DRIVERS["postgresql"]:
         # A pooler gives each transaction another connection, on which a statement prepared before is not known.
         options["connect_args"] = {"prepare_threshold": None}
