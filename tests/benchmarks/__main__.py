@@ -1,5 +1,5 @@
-"""``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [claims] [import] [formats]
-[sftp] [rest] [inbox] [webhooks]``.
+"""``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [claims] [changes] [import]
+[formats] [sftp] [rest] [inbox] [webhooks]``.
 
 All are run by default. ``--with-dlt`` has the last one compare with dlt, too, which it installs for that time.
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests import servers
 from tests.benchmarks import (
+    changes,
     claims,
     due,
     formats,
@@ -142,6 +143,7 @@ PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "small": small_source,
     "due": run_due,
     "claims": claims.table,
+    "changes": changes.table,
     "memory": memory,
     "sqlite": sqlite,
     "postgres": on_postgres,
