@@ -1,7 +1,8 @@
-"""``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [claims] [changes] [import]
-[formats] [sftp] [rest] [inbox] [webhooks]``.
+"""``python -m tests.benchmarks [races] [sqlite] [postgres] [memory] [small] [due] [claims] [changes] [workers]
+[import] [formats] [sftp] [rest] [inbox] [webhooks]``.
 
-All are run by default. ``--with-dlt`` has the last one compare with dlt, too, which it installs for that time.
+All are run by default. ``--with-dlt`` has the last one compare with dlt, too, which it installs for that time;
+``--sources=10000`` gives the workers as many sources, a few hundred by default.
 
 Every figure is measured in this run beside its floor; compare the ratios, never the times.
 """
@@ -28,6 +29,7 @@ from tests.benchmarks import (
     sftp,
     small,
     webhooks,
+    workers,
 )
 
 Row = tuple[str, str, str, str]
@@ -144,6 +146,7 @@ PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "due": run_due,
     "claims": claims.table,
     "changes": changes.table,
+    "workers": workers.table,
     "memory": memory,
     "sqlite": sqlite,
     "postgres": on_postgres,
