@@ -309,6 +309,28 @@ def test_a_test_delivery_writes_nothing() -> None:
     assert (shop.statuses(), shop.levels(), shop.engine.history("wms"), shop.run()) == ([], {}, [], [])
 
 
+def test_a_captured_body_under_the_next_id_does_not_keep_the_next_delivery_out() -> None:
+    """The header is not signed, so that whoever saw one delivery can send its body under any id."""
+    shop = PushedShop(facts=EventFacts(id="header:X-Event"))
+
+    def receive(levels: dict[str, int], event: str) -> int:
+        one = shop.signed_delivery(levels)
+        return shop.engine.receive("wms", evolve(one, headers=(*one.headers, ("X-Event", event)))).status
+
+    assert [receive({"A1": 5}, "1"), receive({"A1": 5}, "2"), receive({"A1": 4}, "2")] == [200, 200, 200]
+    assert len(shop.statuses()) == 3
+    assert receive({"A1": 4}, "2") == 200
+    assert len(shop.statuses()) == 3
+    shop.run()
+    assert shop.levels() == {"A1": 4}
+
+
+def test_a_header_that_repeats_the_signed_id_is_proven() -> None:
+    shop = PushedShop(facts=EventFacts(id="header:Webhook-Id"))
+    assert shop.deliver({"A1": 5}, message="one").status == 200
+    assert shop.deliver({"A1": 4}, message="one").status == 409
+
+
 def test_a_time_in_a_header_is_kept_and_read() -> None:
     shop = PushedShop(facts=EventFacts(time="header:X-At"))
     for at, quantity in (("2026-03-02T11:00:00Z", 5), ("2026-03-02T10:00:00Z", 4)):
@@ -316,3 +338,41 @@ def test_a_time_in_a_header_is_kept_and_read() -> None:
         assert shop.engine.receive("wms", evolve(one, headers=(*one.headers, ("X-At", at)))).status == 200
         shop.run()
     assert shop.levels() == {"A1": 5}
+
+
+class _SlowLookups(MemoryStateStore):
+    """Lets a test wait for a look-up to begin, and for its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow = False
+        self.began, self.go_on = threading.Event(), threading.Event()
+        self.error: StoreError | None = None
+
+    def get(self, name: str) -> Any:
+        """The source, once the test says so."""
+        if self.slow and threading.current_thread() is not threading.main_thread():
+            self.began.set()
+            assert self.go_on.wait(10)
+        if self.error is not None:
+            raise self.error
+        return super().get(name)
+
+
+def test_deliveries_do_not_wait_for_the_source_to_be_looked_up_again() -> None:
+    store = _SlowLookups()
+    shop = PushedShop(store)
+    assert shop.deliver({"A1": 5}).status == 200
+    shop.clock.advance(timedelta(seconds=2))
+    store.slow = True
+    first, others = shop.signed_delivery({"A1": 6}), [shop.signed_delivery({"A1": number}) for number in range(7, 9)]
+    with ThreadPoolExecutor(1) as threads:
+        looking = threads.submit(shop.engine.receive, "wms", first)
+        assert store.began.wait(10)
+        store.error = StoreUnavailable("the store is away")
+        assert [shop.engine.receive("wms", one).status for one in others] == [200, 200]
+        store.go_on.set()
+        assert looking.result().status == 503
+    assert shop.engine.receive("wms", first).status == 503
+    store.error = None
+    assert shop.engine.receive("wms", first).status == 200

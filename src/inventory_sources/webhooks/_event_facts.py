@@ -48,7 +48,8 @@ class EventFacts:
     A place is a path in the JSON body (``event.id``, or a JSON Pointer ``/event/id``), or ``header:`` and a name. A
     header is proven only where the signature covers it, so ids and times are better read from the body.
 
-    :param id: of the event: a delivery that comes again with it is recognised, and with another body refused.
+    :param id: of the event: a delivery that comes again with it is recognised, and with another body refused; that
+        only if the id is in the body or signed, as another body under any other is another delivery.
     :param time: when the levels were observed; the time of receipt stands for it otherwise.
     :param time_format: ``iso`` (ISO 8601 with an offset), ``unix`` (seconds) or ``unix_ms``.
     :param sequence: the sender's number of the event, which rises by one. It orders deliveries where there is no
@@ -71,6 +72,11 @@ class EventFacts:
         """Whether any of it is in the body."""
         places = (self.id, self.time, self.sequence, self.sequence_of)
         return any(place is not None and not place.startswith(_HEADER) for place in places)
+
+    @property
+    def id_in_body(self) -> bool:
+        """Whether the id is in the body, which every signature covers."""
+        return self.id is not None and not self.id.startswith(_HEADER)
 
     @property
     def later_headers(self) -> tuple[str, ...]:

@@ -137,10 +137,11 @@ class Webhook:
             found = self.facts.read(delivery, self._document(delivery))
         except InventorySourcesError as error:
             return _refusal(400, error.message)
-        key, proven = found.id, found.id is not None
-        if key is None and verified.id is not None:
-            proven = verified.id_signed
-            key = verified.id if proven else f"{verified.id} {delivery.digest}"
+        signed = verified.id if verified.id_signed else None
+        key = found.id or verified.id
+        proven = key is not None and (key == signed or (key == found.id and self.facts.id_in_body))
+        if key and not proven:  # or a captured body under an id that is still to come would keep that delivery out
+            key = f"{key} {delivery.digest}"
         of = _storable(found.sequence_of) or ""
         return Admitted(_storable(key), proven, found.sequence, of, self.facts.later_headers)
 
