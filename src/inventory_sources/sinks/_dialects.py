@@ -102,7 +102,7 @@ class Dialect:
 
     def matches(self, key: KeyColumn, name: str, refs: Refs) -> str:
         """That the key is exactly this text; first in a way that an index serves, where one can."""
-        served = "" if key.nullable else f"t.{key.name} = {self.as_key(key, refs(name))} AND "
+        served = "" if _may_be_null(key, name) else f"t.{key.name} = {self.as_key(key, refs(name))} AND "
         return served + self._exactly(self.text(key), refs(name))
 
     def among(self, key: KeyColumn, names: Sequence[str], refs: Refs) -> str:
@@ -192,7 +192,7 @@ class _MariaDb(Dialect):
     _rows: ClassVar[str] = "/*rows*/"
 
     def matches(self, key: KeyColumn, name: str, refs: Refs) -> str:
-        served = "" if key.nullable else f"t.{key.name} = {refs(f'{name}_key')} AND "
+        served = "" if _may_be_null(key, name) else f"t.{key.name} = {refs(f'{name}_key')} AND "
         return served + self._exactly(self.text(key), refs(name))
 
     def row_refs(self, table: StockTable) -> Refs:
@@ -354,6 +354,11 @@ class _Postgres(Dialect):
 
     def insert(self, table: str, columns: str, values: str) -> str:
         return f"INSERT INTO {table} ({columns}) SELECT {values} FROM {self._rows()}"  # noqa: S608
+
+
+def _may_be_null(key: KeyColumn, name: str) -> bool:
+    """Whether a value that is written may stand as null in its column: no location is, and there is no SKU that is none."""
+    return key.nullable and name != "sku"
 
 
 def dialect_of(dialect: sa.Dialect) -> Dialect:
