@@ -357,7 +357,7 @@ class _Postgres(Dialect):
 
 
 def _may_be_null(key: KeyColumn, name: str) -> bool:
-    """Whether a value that is written may stand as null in its column: no location is, and there is no SKU that is none."""
+    """Whether a value may stand as null in its column: no location does, but a SKU is never none."""
     return key.nullable and name != "sku"
 
 
