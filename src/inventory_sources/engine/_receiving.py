@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from inventory_sources.engine._inbox_writer import InboxWriter
 from inventory_sources.engine._sources import SourceBook
@@ -125,11 +125,24 @@ class Receiving:
         """
         now = self.clock.monotonic()
         known = self._known.get(name)
-        if known is None or known.until <= now:
+        return known.receiver if known is not None and known.until > now else self._look_up(name, now)
+
+    def _look_up(self, name: str, now: float) -> Receiver | None:
+        """Looks a source up; one thread does, while the others go on with what was known."""
+        with self._lock:
+            known = self._known.get(name)
+            if known is not None:
+                if known.until > now:
+                    return known.receiver
+                self._known[name] = evolve(known, until=now + _FRESH)
+        try:
             connector = self.sources.built(self.store.get(name)).connector
-            known = _Known(connector if isinstance(connector, Receiver) else None, now + _FRESH)
-            self._known[name] = known
-        return known.receiver
+        except BaseException:
+            self.forget(name)
+            raise
+        receiver = connector if isinstance(connector, Receiver) else None
+        self._known[name] = _Known(receiver, now + _FRESH)
+        return receiver
 
     def forget(self, name: str) -> None:
         """Has a source looked up again."""
