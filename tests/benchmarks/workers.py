@@ -133,7 +133,7 @@ def _until(reached: Any) -> None:
 def _completed(engine: sa.Engine, tables: Any) -> int:
     with engine.connect() as connection:
         query = sa.select(tables.runs.c.result, sa.func.count()).group_by(tables.runs.c.result)
-        counts = dict(connection.execute(query).tuples().all())
+        counts = {row[0]: row[1] for row in connection.execute(query)}
     if set(counts) - {"running", "completed"}:
         raise AssertionError(f"not all did well: {counts}")
     return counts.get("completed", 0)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from inventory_sources.errors import SourceExists, SourceNotFound
 from inventory_sources.protocols.store import AuditEntry, StoredSource, Transaction
 from inventory_sources.run import SyncRun
-from inventory_sources.status import SourceState
+from inventory_sources.status import SourceState, SyncStatus
 from inventory_sources.stores._changes import ChangeWriter, state_columns
 from inventory_sources.stores._codec import load, load_spec, to_text
 from inventory_sources.stores._database import Database
@@ -101,18 +101,49 @@ class SqlTransitions(_SourceRows):
             .limit(bindparam("most"))
         )
 
+    @cached_property
+    def _syncing(self) -> Select[Any]:
+        sources = self._database.tables.sources
+        these = sources.c.name.in_(bindparam("names", expanding=True))
+        return select(sources.c.name).where(these, sources.c.status == SyncStatus.SYNCING.value)
+
+    @cached_property
+    def _free(self) -> Select[Any]:
+        return self._syncing.with_for_update(key_share=True, skip_locked=True)
+
     def due(self, limit: int) -> Sequence[str]:
-        """Names of sources whose time has come, longest overdue first; read from indexes."""
+        """Names of sources whose time has come, longest overdue first; read from indexes.
+
+        A source whose lease is over while its worker still writes, in the transaction that holds its row, is left out:
+        whoever claimed it would wait for that.
+        """
 
         def query(connection: Connection) -> Sequence[str]:
-            values = {"moment": self._database.now(connection), "most": limit}
-            times: dict[str, datetime] = {}
-            for statement in (self._due, self._pushed):
-                for name, moment in connection.execute(statement, values):
-                    times[name] = min(moment, times.get(name, moment))
+            now = self._database.now(connection)
+            times = self._woken(connection, now, limit)
+            for name, moment in connection.execute(self._pushed, {"moment": now, "most": limit}):
+                times[name] = min(moment, times.get(name, moment))
             return sorted(times, key=lambda name: (times[name], name))[:limit]
 
         return self._database.read(query)
+
+    def _woken(self, connection: Connection, now: datetime, limit: int) -> dict[str, datetime]:
+        most = limit
+        while True:
+            rows = connection.execute(self._due, {"moment": now, "most": most})
+            found = {row.name: row.wake_at for row in rows}
+            held = self._held(connection, list(found))
+            if len(found) < most or len(found) >= limit + len(held):
+                return {name: moment for name, moment in found.items() if name not in held}
+            most = limit + len(held)
+
+    def _held(self, connection: Connection, names: Sequence[str]) -> set[str]:
+        """Those that are syncing of which another transaction holds the row, where the database can tell."""
+        dialect = self._database.dialect
+        if not (names and dialect.shares_rows and dialect.skips_locked(connection)):
+            return set()
+        syncing = connection.execute(self._syncing, {"names": names}).scalars().all()
+        return {*syncing} - {*connection.execute(self._free, {"names": syncing}).scalars()} if syncing else set()
 
     def now(self) -> datetime:
         """The store's time (UTC)."""
