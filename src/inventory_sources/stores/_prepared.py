@@ -78,8 +78,9 @@ class Prepared:
             cursor.close()
 
     def _given(self, values: Mapping[str, Any]) -> Any:
-        given = [(name, values[name] if made is None else made(values[name])) for name, made in self.places]
-        return tuple([value for _, value in given]) if self.positional else dict(given)
+        if self.positional:
+            return tuple([values[name] if made is None else made(values[name]) for name, made in self.places])
+        return {name: values[name] if made is None else made(values[name]) for name, made in self.places}
 
 
 def _of_sqlalchemy(error: Exception, connection: Connection) -> BaseException:
