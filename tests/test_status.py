@@ -618,6 +618,28 @@ def test_a_failure_while_a_plan_is_held_keeps_it_held() -> None:
     assert source.told == [(NoticeKind.HELD, "run1")]
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_a_person_asked_for_is_tried_again_while_a_plan_is_held(lost: bool) -> None:
+    source = Source(BY_HAND)
+    source.hold()
+    source.happens(Request())
+    waits = []
+    for _ in range(4):
+        if lost:
+            source.claim()
+            source.now += 2 * LEASE
+            state = source.happens(Lose())
+        else:
+            state = source.fail()
+        assert (state.status, state.reason, state.held_digest) == (SyncStatus.ERROR, Reason.HELD, "abc")
+        assert state.last_failure is not None
+        waits.append(state.wake_at and state.wake_at - source.now)
+        source.now = state.wake_at or source.now
+    ladder = [timedelta(0)] * 3 if lost else [5 * MINUTE, 15 * MINUTE, 60 * MINUTE]
+    assert waits == [*ladder, None]
+    assert source.told == [(NoticeKind.HELD, "run1")]
+
+
 def test_a_server_s_wait_is_kept_while_a_plan_is_held() -> None:
     source = Source()
     source.hold()

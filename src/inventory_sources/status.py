@@ -241,7 +241,7 @@ def _fail(state: SourceState, event: Fail, rules: Rules, now: datetime) -> Trans
     if event.recovery is Recovery.STOP:
         return _error(failed, Reason.FAILED, rules.tick(now), rules)
     if _waits_for_a_person(state):
-        return Transition(_idle(failed, SyncStatus.ERROR, Reason.HELD, _later(rules.tick(now), now + told)))
+        return _climb(failed, told, rules, now)
     if event.recovery is Recovery.WAIT and _patient(state, rules, now):
         return _wait(failed, told or rules.retry.wait, rules, now)
     return _climb(failed, told, rules, now)
@@ -263,13 +263,17 @@ def _wait(state: SourceState, delay: timedelta, rules: Rules, now: datetime) -> 
 
 
 def _climb(state: SourceState, at_least: timedelta, rules: Rules, now: datetime) -> Transition:
-    failures = state.failures + 1
+    """The next try by the ladder, which a held plan neither stops nor is hidden by."""
+    failures, held = state.failures + 1, _waits_for_a_person(state)
     delay = rules.retry.delay(failures)
     if delay is None:
-        return _error(state, Reason.FAILED, _later(rules.tick(now), now + at_least), rules)
-    climbed = evolve(state, failures=failures)
-    due = now + max(delay, at_least)
-    return Transition(_idle(climbed, SyncStatus.PENDING, Reason.RETRY, due, Trigger.RETRY))
+        due = _later(rules.tick(now), now + at_least)
+        if held:
+            return Transition(_idle(state, SyncStatus.ERROR, Reason.HELD, due))
+        return _error(state, Reason.FAILED, due, rules)
+    status, reason = (SyncStatus.ERROR, Reason.HELD) if held else (SyncStatus.PENDING, Reason.RETRY)
+    climbed, due = evolve(state, failures=failures), now + max(delay, at_least)
+    return Transition(_idle(climbed, status, reason, due, Trigger.RETRY))
 
 
 def _later(tick: datetime | None, moment: datetime) -> datetime | None:
@@ -320,11 +324,8 @@ def _lose(state: SourceState, event: Lose, rules: Rules, now: datetime) -> Trans
         "Nothing to do: the sync is run again. If it recurs, look at the worker's memory and logs.",
         now,
     )
-    lost = evolve(state, last_failure=failure)
-    if _waits_for_a_person(state):
-        return Transition(_idle(lost, SyncStatus.ERROR, Reason.HELD, rules.tick(now)))
-    after = _climb(lost, timedelta(0), rules, now)
-    if after.state.status is SyncStatus.PENDING:
+    after = _climb(evolve(state, last_failure=failure), timedelta(0), rules, now)
+    if after.state.next_trigger is Trigger.RETRY:
         return evolve(after, state=evolve(after.state, next_run_at=now))
     return after
 
